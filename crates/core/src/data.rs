@@ -1,0 +1,181 @@
+//! Data models: from a source to batches.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::component::AnyConfig;
+use crate::{BoxedStem, Error, Result, Target, Targets};
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// What the network learns from, and the only part that anything may be fitted on.
+    Train,
+    /// What choices are made by: the best checkpoint, early stopping.
+    Validation,
+    /// What the figures are reported on, once, at the end.
+    Test,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// Folders that a data model may read.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Where fetched data sets live.
+    pub data: PathBuf,
+}
+
+/// How the examples of an epoch are varied: all randomness follows from these two numbers and the example's
+/// index, so any epoch can be drawn again from its middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variation {
+    /// The run's seed.
+    pub seed: u64,
+    /// Epochs done before this one.
+    pub epoch: u64,
+}
+
+/// Named input tensors of a batch, on the host.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Examples in the batch.
+    pub examples: usize,
+    /// Inputs by name; the first dimension of each is the batch.
+    pub inputs: Vec<(String, TensorData)>,
+    /// Labels.
+    pub targets: Targets,
+}
+
+impl Batch {
+    /// Puts the inputs on `device`.
+    pub fn inputs(&self, device: &Device) -> Inputs {
+        Inputs { tensors: self.inputs.clone(), device: device.clone() }
+    }
+
+    /// Puts the inputs on `device` and hands the labels out, without a copy on the host.
+    pub fn into_parts(self, device: &Device) -> (Inputs, Targets) {
+        (Inputs { tensors: self.inputs, device: device.clone() }, self.targets)
+    }
+}
+
+/// Named input tensors of a batch, bound for a device.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    tensors: Vec<(String, TensorData)>,
+    device: Device,
+}
+
+impl Inputs {
+    /// Where the tensors will be.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The float input `name` of rank `D`.
+    ///
+    /// # Errors
+    /// When there is none of that name and rank.
+    pub fn float<const D: usize>(&self, name: &str) -> Result<Tensor<D>> {
+        let found = self.tensors.iter().find(|(known, data)| known == name && data.rank() == D);
+        let (_, data) = found.ok_or_else(|| {
+            let known: Vec<_> =
+                self.tensors.iter().map(|(name, data)| format!("{name} of rank {}", data.rank())).collect();
+            Error::input(
+                format!("input `{name}` of rank {D}"),
+                "the batch has no such input",
+                known.join(", "),
+                "train and predict with the data model that the run was made with",
+            )
+        })?;
+        Ok(Tensor::from_data(data.clone(), &self.device))
+    }
+}
+
+/// Something a person can look at: an example as the report shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exhibit {
+    /// A PNG file.
+    Png(Vec<u8>),
+    /// Plain text.
+    Text(String),
+}
+
+/// One kind of data: its typed config, which opens a data set and restores what was fitted on one.
+pub trait DataModel: AnyConfig {
+    /// Reads the source, splits it, and fits what must be fitted on the training part alone.
+    ///
+    /// # Errors
+    /// When the source is not there (saying how to get it) or not what it should be.
+    fn open(&self, places: &Places) -> Result<Box<dyn OpenData>>;
+
+    /// Rebuilds the preprocessing of a run from what [`Encoder::preparation`] gave.
+    ///
+    /// # Errors
+    /// When `preparation` is of another data model.
+    fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>>;
+}
+
+/// What preprocessing needs to know, fitted on the training part and stored with a run as JSON.
+pub type Preparation = serde_json::Value;
+
+/// A data set that was read and split. Workers draw batches from it in parallel.
+pub trait OpenData: Send + Sync {
+    /// The fitted preprocessing.
+    fn encoder(&self) -> &dyn Encoder;
+
+    /// How many examples `part` has.
+    fn examples(&self, part: Part) -> usize;
+
+    /// The named examples of `part`, as they are or varied for training.
+    ///
+    /// # Errors
+    /// When an example cannot be read.
+    fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch>;
+
+    /// An example as a person would look at it.
+    ///
+    /// # Errors
+    /// When it cannot be read or drawn.
+    fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit>;
+}
+
+/// Fitted preprocessing: all that is needed to turn a new file into a batch.
+pub trait Encoder: Send + Sync {
+    /// What the examples are labelled with.
+    fn target(&self) -> &Target;
+
+    /// What must be stored to restore this encoder.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    fn preparation(&self) -> Result<Preparation>;
+
+    /// Builds the stem, for a backbone that wants tokens of `width` values or takes what comes.
+    ///
+    /// # Errors
+    /// When the configured stem does not fit the data, e.g. patches that do not divide the picture.
+    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem>;
+
+    /// The files of this kind at `path`: itself, or those inside a folder, sorted.
+    ///
+    /// # Errors
+    /// When there is nothing of this kind at `path`.
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>>;
+
+    /// Reads a file as a batch, most often of one example, with unknown targets.
+    ///
+    /// # Errors
+    /// When the file cannot be read as this kind of data.
+    fn encode(&self, path: &Path) -> Result<Batch>;
+}

@@ -1,0 +1,145 @@
+//! Heads and tasks: from features to outputs, their loss, and how good they are.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::component::AnyConfig;
+use crate::erased::Boxed;
+use crate::{FeatureSpec, Features, Layer, Result, Target, Targets};
+
+/// The last layer of a network with its loss.
+pub trait Head: std::fmt::Debug + Send + Sync {
+    /// Features → outputs `[batch, positions, values]`: one position and the logits of the classes for
+    /// classification.
+    fn forward(&self, features: Features) -> Tensor<3>;
+
+    /// The mean loss over the batch, `[1]`.
+    ///
+    /// # Errors
+    /// When `targets` are of another kind than the head was built for.
+    fn loss(&self, outputs: Tensor<3>, targets: &Targets) -> Result<Tensor<1>>;
+
+    /// The rows of the table of layers for one example of shape `input`.
+    fn layers(&self, input: &FeatureSpec) -> Vec<Layer>;
+}
+
+/// A head of any kind, as a module.
+pub type BoxedHead = Boxed<dyn Head>;
+
+impl Boxed<dyn Head> {
+    /// Boxes a head.
+    pub fn new<M: Head + Module + Sync + 'static>(head: M) -> Self {
+        Self::erase(head, |head| head)
+    }
+}
+
+/// Outputs of a batch on the host: `[batch, positions, values]`, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostOutputs {
+    /// Batch, positions, values.
+    pub dims: [usize; 3],
+    /// All values.
+    pub values: Vec<f32>,
+}
+
+impl HostOutputs {
+    /// Copies outputs to the host.
+    ///
+    /// # Errors
+    /// When the device fails to hand them over.
+    pub fn read(outputs: Tensor<3>) -> Result<Self> {
+        let dims = outputs.dims();
+        let values =
+            outputs.into_data().convert::<f32>().try_to_vec().map_err(|error| {
+                crate::Error::Failed(format!("reading the outputs of a batch: {error:?}"))
+            })?;
+        Ok(Self { dims, values })
+    }
+
+    /// The values of example `index`, over all positions.
+    pub fn example(&self, index: usize) -> &[f32] {
+        let size = self.dims[1] * self.dims[2];
+        &self.values[index * size..(index + 1) * size]
+    }
+}
+
+/// What a network is asked to do: its typed config.
+pub trait TaskConfig: AnyConfig {
+    /// Builds the head for features of shape `features` and labels `target`.
+    ///
+    /// # Errors
+    /// When the labels are of a kind the task cannot learn from.
+    fn head(&self, features: &FeatureSpec, target: &Target, device: &Device) -> Result<BoxedHead>;
+
+    /// A fresh account of how good outputs are.
+    ///
+    /// # Errors
+    /// When the labels are of a kind the task cannot judge.
+    fn scorer(&self, target: &Target) -> Result<Box<dyn Scorer>>;
+}
+
+/// Adds up how good outputs are, over a whole part of the data.
+pub trait Scorer: Send {
+    /// Takes in a batch; returns what became of each of its examples.
+    ///
+    /// # Errors
+    /// When `targets` are of another kind, or do not match the outputs in number.
+    fn add(&mut self, outputs: &HostOutputs, targets: &Targets) -> Result<Vec<Outcome>>;
+
+    /// The scores of everything taken in so far.
+    fn scores(&self) -> Scores;
+}
+
+/// What became of one example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What the network said, most likely first, with probabilities in 0–1.
+    pub predictions: Vec<(String, f32)>,
+    /// What would have been right; empty if unknown.
+    pub target: String,
+    /// The example's own loss in nats; NaN if the target is unknown.
+    pub loss: f32,
+    /// Whether the first prediction is right.
+    pub correct: bool,
+}
+
+/// Named figures over a whole part of the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Examples counted.
+    pub examples: usize,
+    /// The figure that decides which checkpoint is best.
+    pub primary: String,
+    /// Whether more of the primary figure is better.
+    pub higher_is_better: bool,
+    /// Every figure by name, e.g. `accuracy` in 0–1, `loss` in nats.
+    pub values: BTreeMap<String, f64>,
+    /// Which classes were taken for which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
+}
+
+impl Scores {
+    /// The figure that decides.
+    pub fn primary_value(&self) -> f64 {
+        self.values.get(&self.primary).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Whether these scores are better than `other`; NaN is never better.
+    pub fn better_than(&self, other: f64) -> bool {
+        let value = self.primary_value();
+        if self.higher_is_better { value > other } else { value < other }
+    }
+}
+
+/// A confusion matrix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Class names, in the order of rows and columns.
+    pub names: Vec<String>,
+    /// `counts[target][prediction]`.
+    pub counts: Vec<Vec<u64>>,
+}

@@ -1,0 +1,70 @@
+//! A whole network: stem, backbone and head.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::{
+    BackboneConfig, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Inputs, Layer, Registry, Result,
+    TaskConfig,
+};
+
+/// A whole network.
+#[derive(Module, Debug)]
+pub struct Model {
+    /// Inputs → features.
+    pub stem: BoxedStem,
+    /// Features → features.
+    pub backbone: BoxedBackbone,
+    /// Features → outputs.
+    pub head: BoxedHead,
+}
+
+impl Model {
+    /// Builds a network for the data of `encoder`.
+    ///
+    /// The same seed gives the same parameters, on a device that draws the same random numbers.
+    ///
+    /// # Errors
+    /// When stem, backbone and task do not fit together.
+    pub fn init(plan: &ModelPlan, seed: u64, device: &Device) -> Result<Self> {
+        device.seed(seed);
+        let stem = plan.encoder.stem(plan.backbone.width(), device)?;
+        let input = stem.output();
+        let build = Build { registry: plan.registry, device };
+        let backbone = plan.backbone.init(&input, &build)?;
+        let head = plan.task.head(&backbone.output(&input), plan.encoder.target(), device)?;
+        // Parameters are drawn on first use; drawing them now makes their order, and so their values,
+        // independent of what is computed first.
+        Ok(Self { stem, backbone, head }.materialize())
+    }
+
+    /// Outputs `[batch, positions, values]`.
+    ///
+    /// # Errors
+    /// When the inputs are not those of the stem.
+    pub fn forward(&self, inputs: &Inputs) -> Result<Tensor<3>> {
+        Ok(self.head.forward(self.backbone.forward(self.stem.forward(inputs)?)))
+    }
+
+    /// The table of layers, for one example.
+    pub fn layers(&self) -> Vec<Layer> {
+        let features = self.stem.output();
+        let stem = self.stem.layers().into_iter().map(|layer| layer.under("stem"));
+        let backbone = self.backbone.layers(&features).into_iter().map(|layer| layer.under("backbone"));
+        let head = self.head.layers(&self.backbone.output(&features)).into_iter();
+        stem.chain(backbone).chain(head.map(|layer| layer.under("head"))).collect()
+    }
+}
+
+/// What a network is built from.
+#[derive(Clone, Copy)]
+pub struct ModelPlan<'a> {
+    /// Components that may be named inside the backbone.
+    pub registry: &'a Registry,
+    /// The data the network will read.
+    pub encoder: &'a dyn Encoder,
+    /// The body.
+    pub backbone: &'a dyn BackboneConfig,
+    /// What it is asked.
+    pub task: &'a dyn TaskConfig,
+}
