@@ -1,0 +1,184 @@
+//! The run folder: everything a run leaves behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{Error, Preparation, Registry, Result};
+
+use crate::{Experiment, Summary, write_atomically};
+
+/// The folder of a run.
+///
+/// | file | holds |
+/// |---|---|
+/// | `config.toml` | the experiment, every value rendered |
+/// | `preparation.json` | what preprocessing fitted on the training part |
+/// | `model.safetensors` | the weights that were kept |
+/// | `metrics.jsonl` | one line per epoch and per logged step |
+/// | `summary.json` | the figures |
+/// | `report.html` | all of it to look at |
+/// | `checkpoints/` | what a stopped run goes on from |
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new run folder.
+    ///
+    /// # Errors
+    /// When there is a run already, or the folder holds anything else.
+    pub fn create(path: &Path) -> Result<Self> {
+        let occupied = match fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(Error::file(path, "read")(error)),
+        };
+        let folder = Self { path: path.to_owned() };
+        if occupied && folder.config().exists() {
+            return Err(Error::input(
+                path.display(),
+                "the folder already holds a run",
+                "a new or empty folder",
+                format!("give another --out, or go on with it: ansatz train --resume {}", path.display()),
+            ));
+        }
+        if occupied {
+            return Err(Error::input(
+                path.display(),
+                "the folder is not empty and not a run",
+                "a new or empty folder",
+                "give another --out",
+            ));
+        }
+        fs::create_dir_all(path).map_err(Error::file(path, "create"))?;
+        Ok(folder)
+    }
+
+    /// A run folder that is there.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = Self { path: path.to_owned() };
+        if folder.config().is_file() {
+            return Ok(folder);
+        }
+        Err(Error::input(
+            path.display(),
+            if path.exists() {
+                "the folder is not a run: it has no config.toml"
+            } else {
+                "there is no such folder"
+            },
+            "the folder of a run, as `ansatz train` leaves it",
+            "train first, or check the path",
+        ))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// `preparation.json`.
+    pub fn preparation(&self) -> PathBuf {
+        self.path.join("preparation.json")
+    }
+
+    /// `model.safetensors`.
+    pub fn weights(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// `metrics.jsonl`.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// `summary.json`.
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// `report.html`.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// `checkpoints/`.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// Reads the experiment.
+    ///
+    /// # Errors
+    /// When the file is damaged, or names components that `registry` lacks.
+    pub fn read_experiment(&self, registry: &Registry) -> Result<Experiment> {
+        Experiment::read(&self.config(), &[], registry)
+    }
+
+    /// Writes the experiment, rendered.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_experiment(&self, experiment: &Experiment) -> Result<()> {
+        write_atomically(&self.config(), experiment.render()?.as_bytes())
+    }
+
+    /// Reads what preprocessing fitted.
+    ///
+    /// # Errors
+    /// When the file is not there or damaged.
+    pub fn read_preparation(&self) -> Result<Preparation> {
+        self.read_json(&self.preparation())
+    }
+
+    /// Writes what preprocessing fitted.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_preparation(&self, preparation: &Preparation) -> Result<()> {
+        self.write_json(&self.preparation(), preparation)
+    }
+
+    /// Reads the figures; `None` for a run that has not ended.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn read_summary(&self) -> Result<Option<Summary>> {
+        if self.summary().exists() { self.read_json(&self.summary()).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes the figures.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_summary(&self, summary: &Summary) -> Result<()> {
+        self.write_json(&self.summary(), summary)
+    }
+
+    fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<T> {
+        let text = fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+        serde_json::from_str(&text).map_err(|error| {
+            Error::input(
+                path.display(),
+                format!("the file is damaged: {error}"),
+                "a file as `ansatz train` leaves it",
+                "train again, or restore the file",
+            )
+        })
+    }
+
+    fn write_json<T: serde::Serialize>(&self, path: &Path, value: &T) -> Result<()> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
+        write_atomically(path, text.as_bytes())
+    }
+}

@@ -1,0 +1,23 @@
+//! What an experiment is before it runs, and what a trained network is on disk.
+//!
+//! Training writes a run folder, predicting and compressing read one; none of them knows of the other, so
+//! what they share is here: the [`Experiment`] a config file describes, the [`RunFolder`] with its files, and
+//! writing that never leaves a half-written file behind.
+
+mod atomic;
+mod environment;
+mod experiment;
+mod folder;
+mod patch;
+mod summary;
+mod trained;
+mod weights;
+
+pub use atomic::{write_atomically, write_folder_atomically};
+pub use environment::{Environment, peak_memory_bytes};
+pub use experiment::{Experiment, Plan};
+pub use folder::RunFolder;
+pub use patch::Patch;
+pub use summary::{Figures, Summary};
+pub use trained::Trained;
+pub use weights::{load_weights, save_weights};
