@@ -1,0 +1,224 @@
+//! The command line: what can be said, not what is done.
+
+use std::path::PathBuf;
+
+use ansatz_run::Patch;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Train, judge and use small networks of any architecture, from one config.
+#[derive(Debug, Parser)]
+#[command(name = "ansatz", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(after_help = "Start here: ansatz train configs/digits.toml")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network as a config says, or go on with a run that was stopped
+    Train(Train),
+    /// Judge a trained run on a whole part of its data
+    Evaluate(Evaluate),
+    /// Say what a trained network sees in files
+    Predict(Predict),
+    /// Show the layers of a network: parameters, operations, memory
+    Inspect(Inspect),
+    /// List the components that a config may name, the devices and the data sets
+    List(List),
+    /// Render, check or describe configs
+    #[command(subcommand)]
+    Config(Config),
+    /// List, get or look at data sets
+    #[command(subcommand)]
+    Data(Data),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Where and how to compute.
+#[derive(Debug, Args)]
+pub(crate) struct DeviceChoice {
+    /// Where to compute: cpu, ndarray, wgpu or cuda, as far as compiled in
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+}
+
+/// Values put over a config.
+#[derive(Debug, Args)]
+pub(crate) struct Patches {
+    /// Put a value over the config, e.g. train.epochs=3; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_patch)]
+    pub set: Vec<Patch>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// The experiment, a TOML file such as configs/digits.toml
+    #[arg(required_unless_present = "resume")]
+    pub config: Option<PathBuf>,
+    /// Go on with the run in this folder from its last checkpoint
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "set", "out", "seed"])]
+    pub resume: Option<PathBuf>,
+    /// Where to write the run [default: runs/NAME-OF-CONFIG, numbered]
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// The seed of all randomness, instead of the config's
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u32>,
+    #[command(flatten)]
+    pub patches: Patches,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+    /// Show no progress
+    #[arg(long, short, conflicts_with_all = ["json", "progress"])]
+    pub quiet: bool,
+    /// Print events and the result as JSON lines
+    #[arg(long, conflicts_with = "progress")]
+    pub json: bool,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// The dashboard on a terminal, lines elsewhere
+    Auto,
+    /// A full-screen dashboard
+    Dashboard,
+    /// Plain lines with the time left
+    Lines,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// The folder of a trained run
+    pub run: PathBuf,
+    /// The part to judge on
+    #[arg(long, value_enum, default_value_t = PartName::Test)]
+    pub part: PartName,
+    /// Examples per batch; changes no score
+    #[arg(long, value_name = "NUMBER", default_value = "256")]
+    pub batch_size: std::num::NonZeroUsize,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartName {
+    /// What the network learned from
+    Train,
+    /// What choices were made by
+    Validation,
+    /// What figures are reported on
+    Test,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// The folder of a trained run
+    pub run: PathBuf,
+    /// Files, or folders of them
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// How many answers to show for each file
+    #[arg(long, value_name = "NUMBER", default_value = "3")]
+    pub top: std::num::NonZeroUsize,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Print one JSON line per file
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A config file or the folder of a run
+    pub subject: PathBuf,
+    #[command(flatten)]
+    pub patches: Patches,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print a config with every value that will be used
+    Render {
+        /// The config file
+        config: PathBuf,
+        #[command(flatten)]
+        patches: Patches,
+        /// Print JSON instead of TOML
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check config files without running them
+    Check {
+        /// The config files
+        #[arg(required = true)]
+        configs: Vec<PathBuf>,
+        #[command(flatten)]
+        patches: Patches,
+    },
+    /// Print the JSON Schema of configs: every key, its meaning and its range
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// List the known data sets
+    List(List),
+    /// Fetch a data set, check it, and put it into the cache
+    Get {
+        /// A name from `ansatz data list`
+        name: String,
+        /// Take the files from this folder instead of fetching them
+        #[arg(long, value_name = "FOLDER")]
+        from: Option<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw examples of each class on one sheet, a PNG file
+    Show {
+        /// A config file, or a name from `ansatz data list`
+        subject: String,
+        /// Where to write the sheet [default: NAME.png]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// The part to draw from
+        #[arg(long, value_enum, default_value_t = PartName::Train)]
+        part: PartName,
+        /// Examples per class
+        #[arg(long, value_name = "NUMBER", default_value = "10")]
+        each: std::num::NonZeroUsize,
+        /// The seed that chooses the examples
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        seed: u64,
+        #[command(flatten)]
+        patches: Patches,
+    },
+}
+
+fn parse_patch(text: &str) -> Result<Patch, String> {
+    text.parse().map_err(|error: ansatz_core::ConfigError| error.to_string())
+}

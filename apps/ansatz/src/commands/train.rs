@@ -1,0 +1,112 @@
+//! `ansatz train CONFIG`, `ansatz train --resume RUN`
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ansatz_core::{Error, Registry};
+use ansatz_run::{RunFolder, Summary};
+use ansatz_train::progress::{Dashboard, JsonLines, Listener, Plain};
+
+use super::{config, places};
+use crate::cli::{Progress, Train};
+use crate::output::{self, Outcome, bytes, grouped};
+
+pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write) -> Outcome {
+    let device = ansatz_device::open(&arguments.device.device)?;
+    let stop = stop_on_interrupt()?;
+    let run = ansatz_train::Setting {
+        registry,
+        places: &places()?,
+        device: &device,
+        device_name: &arguments.device.device,
+        stop: Arc::clone(&stop),
+        listeners: listeners(&arguments, &stop),
+    };
+    let (folder, summary) = match (&arguments.resume, &arguments.config) {
+        (Some(path), _) => {
+            let folder = RunFolder::open(path)?;
+            let summary = ansatz_train::resume(&folder, run)?;
+            (folder, summary)
+        }
+        (None, Some(path)) => {
+            let mut experiment = config::read(path, &arguments.patches.set, registry)?;
+            experiment.seed = arguments.seed.unwrap_or(experiment.seed);
+            let place = arguments.out.clone().unwrap_or_else(|| free_folder(path));
+            let folder = RunFolder::create(&place)?;
+            let summary = ansatz_train::train(&experiment, &folder, run)?;
+            (folder, summary)
+        }
+        (None, None) => unreachable!("clap asks for a config or --resume"),
+    };
+    if arguments.json { output::json(out, &summary) } else { conclude(&folder, &summary, out) }
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .map_err(|error| Error::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    Ok(stop)
+}
+
+fn listeners(arguments: &Train, stop: &Arc<AtomicBool>) -> Vec<Box<dyn Listener>> {
+    let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+    match (arguments.quiet, arguments.json, arguments.progress) {
+        (true, ..) => Vec::new(),
+        (_, true, _) => vec![Box::new(JsonLines::new(io::stdout()))],
+        (_, _, Progress::Dashboard) => vec![Box::new(Dashboard::new(Arc::clone(stop)))],
+        (_, _, Progress::Auto) if terminal => vec![Box::new(Dashboard::new(Arc::clone(stop)))],
+        _ => vec![Box::new(Plain::new(io::stderr()))],
+    }
+}
+
+/// `runs/digits` for `configs/digits.toml`, or the first of `runs/digits-2`, `runs/digits-3`, … that is free.
+fn free_folder(config: &Path) -> PathBuf {
+    let name = config.file_stem().unwrap_or_default().to_string_lossy();
+    let first = Path::new("runs").join(&*name);
+    if !first.exists() {
+        return first;
+    }
+    (2_u32..)
+        .map(|number| Path::new("runs").join(format!("{name}-{number}")))
+        .find(|folder| !folder.exists())
+        .unwrap_or(first)
+}
+
+/// The result table and what to try next.
+fn conclude(folder: &RunFolder, summary: &Summary, out: &mut dyn Write) -> Outcome {
+    let run = folder.path().display();
+    if summary.ended == "interrupted" {
+        writeln!(out, "stopped behind step {} and saved; go on with: ansatz train --resume {run}", summary.steps)?;
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for (part, figures) in [("validation", &summary.validation), ("test", &summary.test)] {
+        let Some(figures) = figures else { continue };
+        for (name, value) in &figures.values {
+            let text = if name == "accuracy" { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
+            rows.push((format!("{part} {name}"), text));
+        }
+        rows.push((format!("{part} examples"), grouped(figures.examples as u64)));
+    }
+    rows.push(("parameters".to_owned(), grouped(summary.parameters as u64)));
+    rows.push(("training".to_owned(), format!("{:.1} s on {}", summary.seconds, summary.device)));
+    rows.push(("speed".to_owned(), format!("{} examples/s", grouped(summary.examples_per_second as u64))));
+    if let Some(peak) = summary.peak_memory_bytes {
+        rows.push(("peak memory".to_owned(), bytes(peak)));
+    }
+    writeln!(out)?;
+    for (name, value) in rows {
+        writeln!(out, "  {name:<20} {value}")?;
+    }
+    writeln!(out, "\nlook at it:   {}", folder.report().display())?;
+    writeln!(out, "try it:       ansatz predict {run} PICTURE.png")?;
+    Ok(())
+}

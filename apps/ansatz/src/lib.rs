@@ -1,0 +1,41 @@
+//! The workbench as a library: the list of what is built in, and the command line over any such list.
+//!
+//! A program of your own adds its components and keeps every command:
+//!
+//! ```no_run
+//! # use ansatz_arch_attention::AttentionConfig as Mine;
+//! fn main() -> std::process::ExitCode {
+//!     ansatz::run(ansatz::builtin().mixer::<Mine>())
+//! }
+//! ```
+
+mod cli;
+mod commands;
+mod output;
+
+use std::process::ExitCode;
+
+use ansatz_core::Registry;
+use clap::Parser;
+
+/// Every built-in component. Help, `ansatz list`, the JSON Schema and the tests derive from this list.
+pub fn builtin() -> Registry {
+    Registry::default()
+        .mixer::<ansatz_arch_attention::AttentionConfig>()
+        .channel::<ansatz_arch_channel::MlpConfig>()
+        .channel::<ansatz_arch_channel::GatedMlpConfig>()
+        .backbone::<ansatz_arch_stack::StackConfig>()
+        .backbone::<ansatz_arch_conv::ConvPyramidConfig>()
+        .backbone::<ansatz_arch_conv::ResNetConfig>()
+        .data_model::<ansatz_data_image::ImageConfig>()
+        .task::<ansatz_tasks::ClassifyConfig>()
+}
+
+/// Runs the command line with the components of `registry`; the exit code is 0 when all is fine, 1 when
+/// something failed while running, 2 when the input or usage was wrong.
+pub fn run(registry: Registry) -> ExitCode {
+    match cli::Cli::try_parse() {
+        Ok(cli) => output::finish(commands::execute(cli, registry)),
+        Err(error) => output::usage(&error),
+    }
+}

@@ -1,0 +1,46 @@
+//! Developer chores: `cargo xtask check`, `cargo xtask new-mixer`, `cargo xtask figures`.
+
+mod check;
+mod figures;
+mod new_mixer;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Chores of the Ansatz workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Chore {
+    /// Check the invariants that ARCHITECTURE.md states
+    Check,
+    /// Write a crate with a new mixer from a template, under crates/
+    NewMixer {
+        /// The mixer's name in kebab case, such as `moving-average`
+        name: String,
+    },
+    /// Train the given configs and print the rows of the README's table of figures
+    Figures {
+        /// Config files; the four of the README by default
+        configs: Vec<std::path::PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
+        Chore::Check => check::run(),
+        Chore::NewMixer { name } => new_mixer::run(&name),
+        Chore::Figures { configs } => figures::run(&configs),
+    };
+    match done {
+        Ok(message) => {
+            println!("{message}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
