@@ -1,0 +1,12 @@
+//! What crosses crates, in one binary so that it links once.
+
+mod bad_input;
+mod command_line;
+mod components;
+mod configs;
+mod program;
+mod resume;
+mod road;
+
+#[cfg(feature = "wgpu")]
+mod on_the_gpu;
