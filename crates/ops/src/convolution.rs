@@ -1,0 +1,140 @@
+//! Two-dimensional convolution.
+
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, assert_shape};
+
+/// Two-dimensional convolution (cross-correlation, as usual in networks):
+/// `y[n, o, i, j] = bias[o] + Σ_{c,k,l} weight[o, c, k, l] · x[n, c, s·i + d·k − p, s·j + d·l − p]`
+/// with stride s, dilation d, padding p and zeros outside the picture.
+///
+/// The fast form, for one group and equal padding on both sides, lays the picture out as zero-padded rows
+/// one behind another, in which each kernel tap is a fixed shift: the sum over taps then runs over whole
+/// rows, without the copies of im2col (compare Chellapilla et al. 2006, "High performance convolutional
+/// neural networks for document processing").
+///
+/// # Shapes
+/// - `x`: `[batch, inputs, height, width]`
+/// - `weight`: `[outputs, inputs / groups, kernel height, kernel width]`
+/// - `bias`: `[outputs]`
+/// - result: `[batch, outputs, …]`, as large as the windows that fit
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn convolution(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
+    let [_, inputs, _, _] = x.dims();
+    let (outputs, group) = (weight.dims()[0], inputs / options.groups.max(1));
+    assert_shape!(weight, [outputs, group, _, _]);
+    #[cfg(feature = "flex")]
+    if let Some(y) = crate::flex::convolution(&x, &weight, &options) {
+        return match bias {
+            Some(bias) => {
+                assert_shape!(bias, [outputs]);
+                y + bias.reshape([1, outputs, 1, 1])
+            }
+            None => y,
+        };
+    }
+    conv2d(x, weight, bias, options)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, gradient, random};
+    use burn::tensor::Device;
+
+    /// Batch, inputs, outputs, height, width, kernel, stride, padding, dilation.
+    const SHAPES: [[usize; 9]; 13] = [
+        [1, 1, 1, 5, 5, 3, 1, 1, 1],
+        [2, 3, 10, 7, 9, 3, 2, 1, 1],
+        [3, 5, 9, 8, 6, 1, 2, 0, 1],
+        [5, 4, 24, 11, 13, 5, 2, 2, 1],
+        [2, 3, 4, 12, 12, 3, 1, 2, 2],
+        [3, 2, 3, 13, 10, 3, 3, 0, 2],
+        [33, 2, 3, 6, 6, 4, 2, 1, 1],
+        [2, 3, 4, 9, 9, 2, 3, 0, 1],
+        [2, 3, 4, 9, 7, 3, 1, 4, 1],
+        [1, 2, 2, 1, 17, 3, 1, 1, 1],
+        [17, 1, 8, 28, 28, 3, 1, 1, 1],
+        [2, 9, 1, 6, 5, 2, 2, 1, 3],
+        [1, 1, 2, 65, 70, 7, 4, 3, 1],
+    ];
+
+    #[test]
+    fn outputs_and_gradients_are_those_of_tensor_operations() {
+        let device = Device::flex().autodiff();
+        for shape in SHAPES {
+            let [batch, inputs, outputs, height, width, kernel, stride, padding, dilation] = shape;
+            let options = ConvOptions::new([stride; 2], [padding; 2], [dilation; 2], 1);
+            let x = random([batch, inputs, height, width], &device).require_grad();
+            let weight = random([outputs, inputs, kernel, kernel], &device).require_grad();
+            let bias = random([1, 1, 1, outputs], &device).reshape([outputs]);
+            let fast = convolution(x.clone(), weight.clone(), Some(bias.clone()), options.clone());
+            let slow = conv2d(x.clone(), weight.clone(), Some(bias), options);
+            let upstream = random(slow.dims(), &device);
+            assert_close(&fast, &slow, &format!("{shape:?} output"));
+            let (fast, slow) = (gradient(fast, &upstream), gradient(slow, &upstream));
+            for (name, tensor) in [("input", &x), ("weight", &weight)] {
+                let [fast, slow] = [&fast, &slow].map(|grads| tensor.grad(grads).expect("tracked"));
+                assert_close(&fast, &slow, &format!("{shape:?} gradient of the {name}"));
+            }
+        }
+    }
+
+    #[test]
+    fn axes_may_differ() {
+        let device = Device::flex();
+        let options = ConvOptions::new([2, 1], [0, 2], [1, 2], 1);
+        let (x, weight) = (random([3, 4, 9, 6], &device), random([5, 4, 2, 3], &device));
+        let fast = convolution(x.clone(), weight.clone(), None, options.clone());
+        assert_close(&fast, &conv2d(x, weight, None, options), "output");
+    }
+
+    #[test]
+    fn what_the_fast_form_does_not_know_is_left_to_burn() {
+        let device = Device::flex();
+        let grouped = ConvOptions::new([1, 1], [1, 1], [1, 1], 2);
+        let lopsided = ConvOptions::new_with_padding([1, 1], [(0, 1), (1, 2)], [1, 1], 1);
+        for (options, inputs) in [(grouped, 2), (lopsided, 4)] {
+            let (x, weight) = (random([2, 4, 5, 5], &device), random([6, inputs, 3, 3], &device));
+            let fast = convolution(x.clone(), weight.clone(), None, options.clone());
+            assert_close(&fast, &conv2d(x, weight, None, options), "output");
+        }
+    }
+
+    #[test]
+    fn a_view_is_read_in_its_order() {
+        let device = Device::flex();
+        let x = random([2, 3, 6, 5], &device).swap_dims(2, 3);
+        let weight = random([4, 3, 3, 3], &device).flip([2]);
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let fast = convolution(x.clone(), weight.clone(), None, options.clone());
+        assert_close(&fast, &conv2d(x, weight, None, options), "output");
+    }
+
+    #[test]
+    fn gradients_have_the_same_bits_in_every_run() {
+        let device = Device::flex().autodiff();
+        let x = random([50, 3, 9, 9], &device);
+        let weight = random([8, 3, 3, 3], &device).require_grad();
+        let run = || {
+            let y = convolution(x.clone(), weight.clone(), None, ConvOptions::new([1, 1], [1, 1], [1, 1], 1));
+            weight.grad(&y.powi_scalar(2).sum().backward()).expect("tracked").into_data()
+        };
+        assert_eq!(run(), run());
+    }
+
+    #[test]
+    #[should_panic(expected = "assert_shape!(weight")]
+    fn channels_must_fit() {
+        let device = Device::flex();
+        let (x, weight) = (random([1, 3, 5, 5], &device), random([4, 2, 3, 3], &device));
+        convolution(x, weight, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1));
+    }
+}

@@ -1,0 +1,96 @@
+//! Kernels for burn's `flex` backend, which runs on the processor.
+
+mod accumulate;
+mod buffer;
+mod convolution;
+mod correlate;
+mod elementwise;
+mod extension;
+mod gradient;
+mod layout;
+mod normalize;
+mod plane;
+mod pool;
+mod registers;
+mod vector;
+mod vectorized;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use burn::backend::{Dispatch, DispatchDevice};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::{DType, Tensor};
+use extension::Extension;
+use plane::Window;
+
+/// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.
+pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32
+        && x.shape().num_elements() > 0
+        && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// `x` ∗ `weight`, where the kernels know this kind of convolution.
+pub(crate) fn convolution(x: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> Option<Tensor<4>> {
+    let padding = symmetric(options.padding)?;
+    let ([_, _, height, width], [_, _, down, across]) = (x.dims(), weight.dims());
+    let windows = [(down, 0), (across, 1)].map(|(kernel, axis)| Window {
+        kernel,
+        stride: options.stride[axis],
+        padding: padding[axis],
+        dilation: options.dilation[axis],
+    });
+    let fits = windows[0].fits(height) && windows[1].fits(width);
+    (options.groups == 1 && fits && takes(x) && takes(weight)).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as Extension>::convolution(x, weight, windows))
+    })
+}
+
+/// `f(norm(x) + residual)`, means and biased variances, where the kernels take these tensors.
+pub(crate) fn batch_norm(
+    x: &Tensor<4>,
+    [gamma, beta]: [&Tensor<1>; 2],
+    residual: Option<&Tensor<4>>,
+    rectify: bool,
+    epsilon: f64,
+) -> Option<(Tensor<4>, [Tensor<1>; 2])> {
+    if !(takes(x) && takes(gamma) && takes(beta) && residual.is_none_or(takes)) {
+        return None;
+    }
+    let [gamma, beta] = [gamma, beta].map(|tensor| tensor.clone().into_dispatch());
+    let x = x.clone().into_dispatch();
+    let epsilon = epsilon as f32;
+    let (output, mean, variance) = match residual {
+        Some(residual) => {
+            let residual = residual.clone().into_dispatch();
+            <Dispatch as Extension>::batch_norm_sum(x, gamma, beta, residual, rectify, epsilon)
+        }
+        None => <Dispatch as Extension>::batch_norm(x, gamma, beta, rectify, epsilon),
+    };
+    Some((Tensor::from_dispatch(output), [mean, variance].map(Tensor::from_dispatch)))
+}
+
+/// The maximum under each window, where the kernels know this kind of window.
+pub(crate) fn max_pool(x: &Tensor<4>, options: &MaxPoolOptions<2>) -> Option<Tensor<4>> {
+    let padding = symmetric(options.padding)?;
+    let [_, _, height, width] = x.dims();
+    let windows = [0, 1].map(|axis| Window {
+        kernel: options.kernel_size[axis],
+        stride: options.stride[axis],
+        padding: padding[axis],
+        dilation: options.dilation[axis],
+    });
+    let fits = windows[0].fits(height) && windows[1].fits(width);
+    // A window that may miss the picture altogether, or has more taps than a byte counts, is left to burn.
+    let known = windows.iter().all(|window| window.dilation == 1 && window.padding < window.kernel)
+        && windows[0].kernel * windows[1].kernel <= 256
+        && !options.ceil_mode;
+    (fits && known && takes(x))
+        .then(|| Tensor::from_dispatch(<Dispatch as Extension>::max_pool(x.clone().into_dispatch(), windows)))
+}
+
+/// The padding before each axis, where there is as much behind.
+fn symmetric(padding: [(usize, usize); 2]) -> Option<[usize; 2]> {
+    padding.iter().all(|(before, behind)| before == behind).then(|| padding.map(|(before, _)| before))
+}

@@ -1,0 +1,25 @@
+//! Layers fused into single operations, each in a form that runs on every device and a fast form, with its
+//! own gradient, for the processor.
+//!
+//! A convolutional network built from a tensor library's separate operations spends most of a training step
+//! on the processor not in arithmetic but in moving activations: im2col copies each of them k² times, and
+//! normalisation, rectifier and their gradients each read and write them all again. The functions here do
+//! the same in fewer passes. Each picks its fast form by itself where the tensors allow it (float32 on
+//! burn's `flex` backend) and is otherwise the plain composition of burn's operations, which is also what
+//! the tests compare it with, outputs and gradients.
+//!
+//! Results have the same bits from run to run and for every number of threads.
+
+mod conv_norm;
+mod convolution;
+#[cfg(feature = "flex")]
+mod flex;
+mod normalization;
+mod pooling;
+#[cfg(all(test, feature = "flex"))]
+mod testing;
+
+pub use conv_norm::{ConvNorm, ConvNormConfig};
+pub use convolution::convolution;
+pub use normalization::{Normalized, batch_norm};
+pub use pooling::max_pool;
