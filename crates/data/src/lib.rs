@@ -1,0 +1,23 @@
+//! What all data models share: the catalogue of known sets, fetching, splits and deterministic loading.
+//!
+//! A result can be repeated only if its data can. Hence every known set is a pinned, checksummed
+//! package of an ordinary registry ([`catalogue`], [`fetch`]), every split is a function of the data
+//! and a seed ([`split`]), and every batch is a function of (seed, epoch, batch number) alone
+//! ([`loader`]): not of the number of threads, nor of whether the run was interrupted before it.
+
+mod batches;
+pub mod cache;
+pub mod catalogue;
+pub mod checksum;
+pub mod fetch;
+pub mod loader;
+pub mod random;
+pub mod split;
+
+pub use batches::Batches;
+pub use cache::Cache;
+pub use catalogue::{CATALOGUE, KnownFile, KnownSet, Source};
+pub use fetch::{FetchOptions, Fetched, Progress, get};
+pub use loader::{Loader, LoaderConfig, Order};
+pub use random::{Purpose, stream};
+pub use split::{Division, Share, bucket};

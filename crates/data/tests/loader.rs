@@ -1,0 +1,134 @@
+//! What a resumed or differently threaded run relies on.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Result, Targets, Variation};
+use ansatz_data::{Loader, LoaderConfig, Order, Purpose, stream};
+use proptest::prelude::*;
+use rand::RngExt;
+
+/// A set whose batch shows which examples it was made of and what was drawn for them.
+struct Numbers {
+    examples: usize,
+    fails_at: Option<usize>,
+    panics_at: Option<usize>,
+}
+
+impl Numbers {
+    fn new(examples: usize) -> Self {
+        Self { examples, fails_at: None, panics_at: None }
+    }
+}
+
+impl OpenData for Numbers {
+    fn encoder(&self) -> &dyn Encoder {
+        panic!("the loader never asks for it")
+    }
+
+    fn examples(&self, _: Part) -> usize {
+        self.examples
+    }
+
+    fn batch(&self, _: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
+        let wanted = |at: Option<usize>| at.is_some_and(|at| indices.contains(&at));
+        assert!(!wanted(self.panics_at), "example out of reach");
+        if wanted(self.fails_at) {
+            return Err(Error::Failed("example is damaged".to_owned()));
+        }
+        let drawn = indices.iter().map(|&index| match variation {
+            Some(Variation { seed, epoch }) => {
+                stream(seed, Purpose::Example, epoch, index as u64).random_range(0..1_000_000)
+            }
+            None => 0,
+        });
+        let targets = indices.iter().copied().zip(drawn).flat_map(|(index, drawn)| [index, drawn]).collect();
+        Ok(Batch { examples: indices.len(), inputs: Vec::new(), targets: Targets::Classes(targets) })
+    }
+
+    fn exhibit(&self, _: Part, index: usize) -> Result<Exhibit> {
+        Ok(Exhibit::Text(index.to_string()))
+    }
+}
+
+fn loader(data: Numbers, batch_size: usize, workers: usize, prefetch: usize, order: Order) -> Loader {
+    let batch_size = NonZeroUsize::new(batch_size).unwrap();
+    Loader::new(Arc::new(data), Part::Train, order, &LoaderConfig { batch_size, workers, prefetch })
+}
+
+fn targets(loader: &Loader, epoch: u64, start: usize) -> Vec<Targets> {
+    loader.epoch(epoch, start).unwrap().map(|batch| batch.unwrap().targets).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn batches_depend_on_seed_epoch_and_number_alone(
+        examples in 0usize..70, batch_size in 1usize..20, workers in 1usize..5, prefetch in 0usize..7,
+        seed: u64, epoch in 0u64..4, start in 0usize..10,
+    ) {
+        let order = Order::Shuffled { seed };
+        let alone = targets(&loader(Numbers::new(examples), batch_size, 0, 0, order), epoch, 0);
+        prop_assert_eq!(alone.len(), examples.div_ceil(batch_size));
+        let threaded = loader(Numbers::new(examples), batch_size, workers, prefetch, order);
+        prop_assert_eq!(&targets(&threaded, epoch, 0), &alone);
+        prop_assert_eq!(&targets(&threaded, epoch, start)[..], alone.get(start..).unwrap_or(&[]));
+    }
+
+    #[test]
+    fn every_example_comes_once_in_each_epoch(examples in 0usize..70, batch_size in 1usize..20, seed: u64) {
+        let loader = loader(Numbers::new(examples), batch_size, 2, 2, Order::Shuffled { seed });
+        let mut seen = Vec::new();
+        for batch in loader.epoch(1, 0)? {
+            let Targets::Classes(values) = batch?.targets else { unreachable!() };
+            seen.extend(values.chunks(2).map(|pair| pair[0]));
+        }
+        seen.sort_unstable();
+        prop_assert_eq!(seen, (0..examples).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn epochs_and_seeds_differ_and_evaluation_keeps_the_order() {
+    let of = |order, epoch| targets(&loader(Numbers::new(50), 50, 1, 1, order), epoch, 0);
+    let base = of(Order::Shuffled { seed: 1 }, 0);
+    assert_ne!(base, of(Order::Shuffled { seed: 1 }, 1));
+    assert_ne!(base, of(Order::Shuffled { seed: 2 }, 0));
+    let plain: Vec<usize> = (0..50).flat_map(|index| [index, 0]).collect();
+    assert_eq!(of(Order::AsGiven, 3), [Targets::Classes(plain)]);
+}
+
+#[test]
+fn an_error_of_a_worker_arrives_in_its_place() {
+    for workers in [0, 1, 3] {
+        let data = Numbers { fails_at: Some(25), ..Numbers::new(100) };
+        let loader = loader(data, 10, workers, 4, Order::AsGiven);
+        let batches: Vec<_> = loader.epoch(0, 0).unwrap().collect();
+        assert_eq!(batches.len(), 3, "{workers} workers");
+        assert!(batches[..2].iter().all(Result::is_ok));
+        assert_eq!(batches[2].as_ref().unwrap_err().to_string(), "example is damaged");
+    }
+}
+
+#[test]
+fn a_panic_of_a_worker_is_an_error() {
+    for workers in [0, 1, 3] {
+        let data = Numbers { panics_at: Some(5), ..Numbers::new(100) };
+        let error = loader(data, 10, workers, 4, Order::AsGiven).epoch(2, 0).unwrap().next().unwrap();
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "loader: batch 0 of epoch 2 of the train part panicked: example out of reach\n  expected: a batch \
+             or an error\n  to do: report it: this is a defect of the data model"
+        );
+    }
+}
+
+#[test]
+fn an_epoch_can_be_left_early() {
+    let loader = loader(Numbers::new(10_000), 1, 2, 2, Order::Shuffled { seed: 0 });
+    let mut batches = loader.epoch(0, 7).unwrap();
+    batches.next().unwrap().unwrap();
+    assert_eq!(batches.position(), 8);
+    drop(batches);
+}
