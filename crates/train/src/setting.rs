@@ -1,0 +1,239 @@
+//! Starting a run, or going on with one.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ansatz_core::{ConfigError, Error, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
+use ansatz_run::{Experiment, RunFolder, Summary, write_atomically};
+use burn::module::Module;
+use burn::tensor::Device;
+
+use crate::TrainConfig;
+use crate::average::Average;
+use crate::checkpoint::Recipe;
+use crate::checkpoints::{Checkpoints, Newest};
+use crate::config::{Keep, complete};
+use crate::groups::Parameters;
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::progress::{Event, Listener};
+use crate::schedule::ScheduleConfig;
+use crate::session::Session;
+use crate::state::State;
+use crate::step::Learner;
+
+/// What surrounds a run.
+pub struct Setting<'a> {
+    /// The components that may be named in the experiment.
+    pub registry: &'a Registry,
+    /// Folders that the data model may read.
+    pub places: &'a Places,
+    /// Where the network is trained, with or without autodiff.
+    pub device: &'a Device,
+    /// That device's name, for the figures.
+    pub device_name: &'a str,
+    /// Raised from outside, by Ctrl-C or a button: the run finishes its step, saves, and ends.
+    pub stop: Arc<AtomicBool>,
+    /// Who hears what goes on.
+    pub listeners: Vec<Box<dyn Listener>>,
+}
+
+/// Trains the network of `experiment` and leaves everything in `folder`, which should be new.
+///
+/// If the run was interrupted, the summary's `ended` says `interrupted`, nothing is final, and [`resume`]
+/// goes on from where it stopped.
+///
+/// # Errors
+/// When a setting is out of range, the data cannot be read, the parts do not fit together, the folder cannot
+/// be written, or a loss is no longer finite.
+pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) -> Result<Summary> {
+    let mut experiment = experiment.clone();
+    complete(&mut experiment)?;
+    let opened = Opened::new(&experiment, &setting)?;
+    folder.write_preparation(&opened.data.encoder().preparation()?)?;
+    let model = opened.model(&experiment, &setting)?;
+    write_layers(&model, folder)?;
+    // Last, because the folder is a run as soon as it has a config.
+    folder.write_experiment(&experiment)?;
+    start(opened, &experiment, folder, setting, model, None)
+}
+
+/// Goes on with the run in `folder` from its newest good checkpoint, or from the start if it has none yet.
+/// On the processor the weights it ends with are, to the bit, those it would have ended with uninterrupted.
+///
+/// # Errors
+/// Like [`train`], and when the run has ended, all its checkpoints are damaged, or its config or data are
+/// no longer those it was begun with.
+pub fn resume(folder: &RunFolder, setting: Setting<'_>) -> Result<Summary> {
+    if folder.summary().exists() {
+        return Err(Error::input(
+            folder.path().display(),
+            "the run has ended",
+            "a run that was interrupted",
+            "train anew into another folder: ansatz train CONFIG --out FOLDER",
+        ));
+    }
+    let experiment = folder.read_experiment(setting.registry)?;
+    let opened = Opened::new(&experiment, &setting)?;
+    if opened.data.encoder().preparation()? != folder.read_preparation()? {
+        return Err(Error::input(
+            folder.preparation().display(),
+            "the data are no longer those that the run was begun with",
+            "the same data, and so the same preparation",
+            "restore the data, or train anew into another folder",
+        ));
+    }
+    let checkpoints = Checkpoints::new(folder.checkpoints());
+    checkpoints.clean()?;
+    let newest = checkpoints.newest()?;
+    let model = opened.model(&experiment, &setting)?;
+    start(opened, &experiment, folder, setting, model, newest)
+}
+
+/// An experiment's parts, read and checked.
+struct Opened {
+    config: TrainConfig,
+    plan: ansatz_run::Plan,
+    data: Arc<dyn OpenData>,
+    pace: Pace,
+}
+
+impl Opened {
+    fn new(experiment: &Experiment, setting: &Setting<'_>) -> Result<Self> {
+        let mut config = TrainConfig::from_experiment(experiment)?;
+        let plan = experiment.plan(setting.registry)?;
+        let data: Arc<dyn OpenData> = plan.data.open(setting.places)?.into();
+        if data.examples(Part::Train) == 0 {
+            return Err(Error::input(
+                "the train part",
+                "it has no examples",
+                "a data set with examples to learn from",
+                "check the data model's settings",
+            ));
+        }
+        if data.examples(Part::Validation) == 0 {
+            needs_no_validation(&config)?;
+            config.keep = Keep::Last;
+        }
+        let pace = Pace::new(&config, data.examples(Part::Train));
+        Ok(Self { config, plan, data, pace })
+    }
+
+    /// The network, its weights drawn by the run's seed, ready to be trained.
+    fn model(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
+        let network = ModelPlan {
+            registry: setting.registry,
+            encoder: self.data.encoder(),
+            backbone: &*self.plan.backbone,
+            task: &*self.plan.task,
+        };
+        Model::init(&network, experiment.seed.into(), &training_device(setting))
+    }
+
+    fn recipe(&self, experiment: &Experiment) -> Recipe {
+        Recipe {
+            seed: experiment.seed,
+            optimizer: self.config.optimizer.kind().to_owned(),
+            averaged: self.config.average.decay > 0.0,
+            examples: self.pace.examples,
+            batch_size: self.config.batch_size,
+            accumulation: self.config.accumulation,
+        }
+    }
+}
+
+fn training_device(setting: &Setting<'_>) -> Device {
+    setting.device.clone().inner().autodiff()
+}
+
+/// Refuses what is decided by the validation part, where there is none.
+fn needs_no_validation(config: &TrainConfig) -> Result<(), ConfigError> {
+    let missing = |path: &str, expected: &str| {
+        Err(ConfigError::value(path, "the data have no validation part to decide by", expected))
+    };
+    if matches!(config.schedule, ScheduleConfig::Plateau(_)) {
+        return missing("train.schedule.kind", "another schedule, or data with a validation part");
+    }
+    if config.early_stopping.patience > 0 {
+        return missing("train.early_stopping.patience", "0, or data with a validation part");
+    }
+    Ok(())
+}
+
+/// Trains from `newest`, or from the beginning.
+fn start(
+    opened: Opened,
+    experiment: &Experiment,
+    folder: &RunFolder,
+    setting: Setting<'_>,
+    model: Model,
+    newest: Option<Newest>,
+) -> Result<Summary> {
+    let recipe = opened.recipe(experiment);
+    let Opened { config, plan, data, pace } = opened;
+    let (learner, state, passed_over) = match newest {
+        Some(newest) => {
+            same_recipe(&newest, &recipe)?;
+            let model = newest.checkpoint.load_model(model)?;
+            let mut learner = learner(&config, model);
+            learner.optimizer = learner.optimizer.load_record(newest.checkpoint.load_optimizer()?);
+            if recipe.averaged {
+                let averaged = newest.checkpoint.load_average(learner.model.valid())?;
+                learner.average = Some(Average::new(config.average.decay, averaged));
+            }
+            (learner, newest.header.state, newest.passed_over)
+        }
+        None => (learner(&config, model), State::default(), Vec::new()),
+    };
+    let mut session = Session {
+        metrics: Metrics::open(&folder.metrics(), state.step)?,
+        checkpoints: Checkpoints::new(folder.checkpoints()),
+        saved: (state.step > 0).then_some(state.step),
+        parameters: Parameters::of(&learner.model).values,
+        total_steps: pace.total_steps(),
+        device: training_device(&setting),
+        device_name: setting.device_name,
+        stop: setting.stop,
+        listeners: setting.listeners,
+        experiment,
+        folder,
+        config,
+        plan,
+        data,
+        pace,
+        recipe,
+        state,
+        readings: crate::readings::Readings::default(),
+    };
+    for problem in passed_over {
+        let step = session.state.step;
+        session.tell(&Event::Noted { text: format!("{problem}\nGoing on from step {step} instead.") })?;
+    }
+    session.run(learner)
+}
+
+fn learner(config: &TrainConfig, model: Model) -> Learner {
+    let optimizer = config.optimizer.build(&Parameters::of(&model));
+    let decay = config.average.decay;
+    let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));
+    Learner { model, optimizer, average }
+}
+
+fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {
+    if newest.header.recipe == *recipe {
+        return Ok(());
+    }
+    Err(Error::input(
+        newest.checkpoint.path().display(),
+        format!("the checkpoint was written under other settings: {:?}", newest.header.recipe),
+        format!("{recipe:?}, as the run's config and data say"),
+        "restore the run's config.toml and data, or train anew into another folder",
+    ))
+}
+
+fn write_layers(model: &Model, folder: &RunFolder) -> Result<()> {
+    let path = folder.path().join("layers.json");
+    let text = serde_json::to_string_pretty(&model.layers())
+        .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
+    write_atomically(&path, text.as_bytes())
+}

@@ -1,0 +1,95 @@
+//! Where a run stands: everything besides tensors that its next step follows from.
+
+use ansatz_core::Scores;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainConfig;
+use crate::pace::Pace;
+use crate::plateau::Patience;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Epochs begun and ended.
+    pub epoch: u64,
+    /// Batches done of the epoch that is going on.
+    pub batch: usize,
+    /// Seconds of training, validation included, over all sittings.
+    pub seconds: f64,
+    /// Of these, seconds of optimizer steps.
+    pub step_seconds: f64,
+    /// Examples learned from, each as often as it was seen.
+    pub examples: u64,
+    /// What the validation loss has made of the learning rate.
+    pub patience: Patience,
+    /// The last evaluation.
+    pub last: Option<Judged>,
+    /// The best evaluation.
+    pub best: Option<Judged>,
+    /// Evaluations since the best.
+    pub evaluations_since_best: u64,
+}
+
+/// The scores of the validation part behind a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Judged {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The scores.
+    pub scores: Scores,
+}
+
+impl State {
+    /// Epochs done, fractions included.
+    pub(crate) fn epochs(&self, pace: &Pace) -> f64 {
+        self.epoch as f64 + self.batch as f64 / pace.batches().max(1) as f64
+    }
+
+    /// Moves behind a step of `batches` batches and `examples` examples.
+    pub(crate) fn advance(&mut self, batches: usize, examples: usize, pace: &Pace) {
+        self.step += 1;
+        self.examples += examples as u64;
+        self.batch += batches;
+        if self.batch >= pace.batches() {
+            self.batch = 0;
+            self.epoch += 1;
+        }
+    }
+
+    /// Takes in an evaluation; says whether it is the best so far.
+    pub(crate) fn take_in(&mut self, scores: &Scores) -> bool {
+        let judged = Judged { step: self.step, scores: scores.clone() };
+        let best = match &self.best {
+            Some(best) => scores.better_than(best.scores.primary_value()),
+            None => scores.primary_value().is_finite(),
+        };
+        self.last = Some(judged.clone());
+        if best {
+            self.best = Some(judged);
+            self.evaluations_since_best = 0;
+        } else {
+            self.evaluations_since_best += 1;
+        }
+        best
+    }
+
+    /// Whether the validation part is to be judged here, and has not been yet.
+    pub(crate) fn evaluation_due(&self, config: &TrainConfig, total_steps: u64) -> bool {
+        let judged = self.last.as_ref().is_some_and(|last| last.step == self.step);
+        let wanted = self.due(config.evaluation.every_epochs, config.evaluation.every_steps);
+        !judged && self.step > 0 && (wanted || self.step >= total_steps)
+    }
+
+    /// Whether a checkpoint is to be written here.
+    pub(crate) fn checkpoint_due(&self, config: &TrainConfig) -> bool {
+        self.due(config.checkpoint.every_epochs, config.checkpoint.every_steps)
+    }
+
+    fn due(&self, every_epochs: u64, every_steps: u64) -> bool {
+        let epoch = self.batch == 0 && every_epochs > 0 && self.epoch.is_multiple_of(every_epochs);
+        let step = every_steps > 0 && self.step.is_multiple_of(every_steps);
+        self.step > 0 && (epoch || step)
+    }
+}

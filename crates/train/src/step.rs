@@ -1,0 +1,127 @@
+//! One optimizer step.
+
+use ansatz_core::{Batch, Error, Model, Result};
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+
+use crate::average::Average;
+use crate::clip::{clip, global_norm};
+
+/// The parts of training that every step changes.
+pub(crate) struct Learner {
+    /// The network, on an autodiff device.
+    pub model: Model,
+    /// Its optimizer, with its state.
+    pub optimizer: ModuleOptimizer,
+    /// The average of its weights, where one is kept.
+    pub average: Option<Average>,
+}
+
+/// What a step is told.
+pub(crate) struct Order {
+    /// The step's number, counted from 1.
+    pub step: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Batches in the step.
+    pub batches: usize,
+    /// Examples in all of them.
+    pub examples: usize,
+    /// The learning rate.
+    pub rate: f64,
+    /// The largest norm of all gradients together; 0: no limit.
+    pub clip_norm: f64,
+    /// Whether the norm is wanted even without a limit.
+    pub norm_wanted: bool,
+}
+
+/// What a step gives, still on the device.
+pub(crate) struct StepResult {
+    /// Mean loss of the step's examples, `[1]`.
+    pub loss: Tensor<1>,
+    /// Norm of all gradients together before clipping, `[1]`, where it was wanted.
+    pub gradient_norm: Option<Tensor<1>>,
+}
+
+impl Learner {
+    /// Learns from the next batches of `batches`.
+    pub(crate) fn step(
+        self,
+        batches: &mut dyn Iterator<Item = Result<Batch>>,
+        order: &Order,
+        device: &Device,
+    ) -> Result<(Self, StepResult)> {
+        let Self { model, mut optimizer, average } = self;
+        // What dropout draws depends on the step alone, not on what was drawn before.
+        device.seed(step_seed(order.seed, order.step));
+        let (loss, gradients) = gradients(&model, batches, order, device)?;
+        let plain = device.clone().inner();
+        let gradient_norm =
+            (order.norm_wanted || order.clip_norm > 0.0).then(|| global_norm(&model, &gradients, &plain));
+        let gradients = match &gradient_norm {
+            Some(norm) if order.clip_norm > 0.0 => clip(&model, gradients, norm.clone(), order.clip_norm),
+            _ => gradients,
+        };
+        let model = optimizer.step(order.rate, model, gradients);
+        let average = average.map(|average| average.update(&model.valid(), order.step));
+        Ok((Self { model, optimizer, average }, StepResult { loss, gradient_norm }))
+    }
+
+    /// The network that is judged and kept: the average where there is one, without autodiff.
+    pub(crate) fn judged(&self) -> Model {
+        match &self.average {
+            Some(average) => average.model().clone(),
+            None => self.model.valid(),
+        }
+    }
+}
+
+/// The mean loss of the step's examples and its gradients, over one or several batches.
+fn gradients(
+    model: &Model,
+    batches: &mut dyn Iterator<Item = Result<Batch>>,
+    order: &Order,
+    device: &Device,
+) -> Result<(Tensor<1>, GradientsParams)> {
+    let mut accumulated = GradientsAccumulator::new();
+    let mut total: Option<Tensor<1>> = None;
+    for number in 0..order.batches {
+        let batch = batches.next().ok_or_else(|| {
+            Error::Failed(format!("training: step {} has no batch {number}: the epoch ended", order.step))
+        })??;
+        // Batches may differ in size, so each counts by its part of the step's examples.
+        let share = batch.examples as f64 / order.examples as f64;
+        let (inputs, targets) = batch.into_parts(device);
+        let mut loss = model.head.loss(model.forward(&inputs)?, &targets)?;
+        if order.batches > 1 {
+            loss = loss.mul_scalar(share);
+        }
+        let value = loss.clone().inner();
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        if order.batches == 1 {
+            return Ok((value, gradients));
+        }
+        accumulated.accumulate(model, gradients);
+        total = Some(match total {
+            Some(total) => total + value,
+            None => value,
+        });
+    }
+    let loss = total.ok_or_else(|| Error::Failed(format!("training: step {} is empty", order.step)))?;
+    Ok((loss, accumulated.grads()))
+}
+
+/// A number for the random numbers of one step: SplitMix64 of seed and step.
+///
+/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014, figure 14.
+fn step_seed(seed: u64, step: u64) -> u64 {
+    mix(mix(seed) ^ step)
+}
+
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
