@@ -1,0 +1,71 @@
+//! PNG and JPEG files in folders named after their classes.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{Error, Result};
+use ansatz_data::Division;
+
+use crate::decode::{Decoder, picture_files};
+use crate::pictures::{PictureSize, Pictures};
+use crate::source::{Folder, Found};
+
+pub(super) fn read(config: &Folder, background: f64, invert: bool) -> Result<Found> {
+    let size = PictureSize { height: config.height, width: config.width, channels: config.channels };
+    let decoder = Decoder { size, background, invert };
+    let (train, test) = (config.path.join("train"), config.path.join("test"));
+    if train.is_dir() && test.is_dir() {
+        let classes = classes_of(&train)?;
+        if let Some(unknown) = classes_of(&test)?.into_iter().find(|class| !classes.contains(class)) {
+            return Err(Error::input(
+                test.join(&unknown).display(),
+                "a class that the training part does not have",
+                format!("one of {}", classes.join(", ")),
+                "rename the folder, or add the class to the training part",
+            ));
+        }
+        let (train, test) = (read_part(&train, &classes, &decoder)?, read_part(&test, &classes, &decoder)?);
+        return Ok(Found { classes, train, test });
+    }
+    let classes = classes_of(&config.path)?;
+    let all = read_part(&config.path, &classes, &decoder)?;
+    let parts = Division::stratified(&all.labels, config.test, config.test_seed)?;
+    Ok(Found { classes, train: all.select(&parts.kept), test: all.select(&parts.held_out) })
+}
+
+/// Names of the folders inside a folder, sorted by their bytes; those that begin with a dot are left out.
+fn classes_of(folder: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(folder).map_err(Error::file(folder, "read"))?;
+    let mut classes = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::file(folder, "read"))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') {
+            classes.push(name);
+        }
+    }
+    classes.sort();
+    if classes.len() < 2 {
+        return Err(Error::input(
+            folder.display(),
+            format!("holds {} folders", classes.len()),
+            "a folder of pictures per class, two at least",
+            "put the pictures of each class into a folder with the name of the class",
+        ));
+    }
+    Ok(classes)
+}
+
+fn read_part(folder: &Path, classes: &[String], decoder: &Decoder) -> Result<Pictures> {
+    let mut part = Pictures { size: decoder.size, full_scale: 255, pixels: Vec::new(), labels: Vec::new() };
+    for (label, class) in classes.iter().enumerate() {
+        let path: PathBuf = folder.join(class);
+        if !path.is_dir() {
+            continue;
+        }
+        for file in picture_files(&path)? {
+            part.pixels.extend(decoder.read(&file)?);
+            part.labels.push(label);
+        }
+    }
+    Ok(part)
+}

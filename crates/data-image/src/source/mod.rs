@@ -1,0 +1,123 @@
+//! Where pictures come from.
+
+mod digits;
+mod folder;
+mod idx_files;
+
+use std::path::PathBuf;
+
+use ansatz_core::{ConfigError, Places};
+use ansatz_data::Share;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::pictures::Pictures;
+
+/// Where pictures come from: `source = "mnist"`, or `source = { folder = { path = "pets" } }`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The UCI digits, 8×8 grey, part of the program. A fifth, 359 of 1,797, is the test part, drawn
+    /// class by class with a seed of its own so that it is always the same.
+    #[default]
+    Digits,
+    /// MNIST, 28×28 grey, 60,000 + 10,000.
+    Mnist,
+    /// Fashion-MNIST, 28×28 grey, 60,000 + 10,000.
+    FashionMnist,
+    /// PNG and JPEG files in folders named after their classes.
+    Folder(Folder),
+}
+
+/// PNG and JPEG files in folders named after their classes.
+///
+/// Where `path` holds the folders `train` and `test`, these are the parts; otherwise a share of each
+/// class is taken off for testing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Folder {
+    /// The folder that holds a folder per class, or `train` and `test` with a folder per class each.
+    pub path: PathBuf,
+    /// Height that pictures are brought to, in pixels, 1–4096.
+    pub height: usize,
+    /// Width that pictures are brought to, in pixels, 1–4096.
+    pub width: usize,
+    /// Values per pixel: 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// What is taken off for testing where there is no folder `test`.
+    pub test: Share,
+    /// Seed of that choice; independent of the run's seed.
+    pub test_seed: u64,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            height: 64,
+            width: 64,
+            channels: 3,
+            test: Share::Fraction(0.2),
+            test_seed: 0,
+        }
+    }
+}
+
+impl Folder {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.path.as_os_str().is_empty() {
+            return Err(ConfigError::value(
+                "source.folder.path",
+                "no folder is named",
+                "a folder of pictures",
+            ));
+        }
+        for (name, pixels) in [("height", self.height), ("width", self.width)] {
+            if !(1..=4096).contains(&pixels) {
+                let path = format!("source.folder.{name}");
+                return Err(ConfigError::value(path, format!("{pixels} pixels"), "1 to 4096 pixels"));
+            }
+        }
+        if ![1, 3].contains(&self.channels) {
+            let problem = format!("{} channels", self.channels);
+            return Err(ConfigError::value("source.folder.channels", problem, "1 (grey) or 3 (colour)"));
+        }
+        Ok(())
+    }
+}
+
+/// What a source holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) classes: Vec<String>,
+    /// What the validation part is yet to be taken off.
+    pub(crate) train: Pictures,
+    pub(crate) test: Pictures,
+}
+
+impl Source {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Folder(folder) => folder.check(),
+            Self::Digits | Self::Mnist | Self::FashionMnist => Ok(()),
+        }
+    }
+
+    /// The brightness in 0–1 that surrounds what a picture shows: black for the digit sets and
+    /// Fashion-MNIST, white for files.
+    pub fn background(&self) -> f64 {
+        match self {
+            Self::Digits | Self::Mnist | Self::FashionMnist => 0.0,
+            Self::Folder(_) => 1.0,
+        }
+    }
+
+    pub(crate) fn read(&self, places: &Places, background: f64, invert: bool) -> ansatz_core::Result<Found> {
+        match self {
+            Self::Digits => digits::read(),
+            Self::Mnist => idx_files::read("mnist", places, idx_files::digit_names()),
+            Self::FashionMnist => idx_files::read("fashion-mnist", places, idx_files::fashion_names()),
+            Self::Folder(folder) => folder::read(folder, background, invert),
+        }
+    }
+}
