@@ -1,0 +1,49 @@
+//! The whole page.
+
+use ansatz_core::Result;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::contents::Contents;
+use crate::{classes, confusion, curves, headline, layers, mistakes, settings};
+
+/// Nothing may be loaded and nothing may run: the page is all there is.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+/// The whole page.
+pub(crate) fn page(contents: &Contents) -> Result<Markup> {
+    let confusion = contents.record.confusion();
+    Ok(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (contents.title) }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                main {
+                    (headline::header(contents))
+                    (curves::section(&contents.record)?)
+                    @if let Some((part, confusion)) = confusion {
+                        div.pair {
+                            (confusion::section(part, confusion))
+                            (classes::section(confusion))
+                        }
+                    }
+                    (mistakes::section(&contents.mistakes))
+                    (layers::section(&contents.layers))
+                    (settings::config(&contents.config))
+                    @if let Some(summary) = &contents.summary { (settings::environment(&summary.environment)) }
+                }
+                footer {
+                    "Written by Ansatz"
+                    @if let Some(summary) = &contents.summary { " " (summary.environment.version) }
+                    ". This page needs no network."
+                }
+            }
+        }
+    })
+}
