@@ -8,12 +8,13 @@ use burn_store::{ModuleSnapshot, SafetensorsStore};
 
 use crate::write_atomically;
 
-/// Writes all parameters and buffers of `module`, atomically.
+/// Writes all parameters and buffers of `module`, atomically. The same values give the same bytes.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
-    let mut store = SafetensorsStore::from_bytes(None);
+    // burn's own remarks on the file come from a hash map, in an order that changes from run to run.
+    let mut store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("format", "safetensors");
     module.save_into(&mut store).map_err(|error| failed(path, &error))?;
     let bytes = store.get_bytes().map_err(|error| failed(path, &error))?;
     write_atomically(path, &bytes)

@@ -8,7 +8,7 @@
 //! The running statistics of batch normalization are averaged alike. They describe what the layers before
 //! give, so they must lag behind as those layers' weights do.
 
-use ansatz_core::{ConfigError, Model};
+use ansatz_core::ConfigError;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -35,24 +35,24 @@ impl AverageConfig {
 
 /// The average itself.
 #[derive(Debug)]
-pub(crate) struct Average {
+pub(crate) struct Average<M> {
     decay: f64,
-    model: Model,
+    model: M,
 }
 
-impl Average {
+impl<M: Module> Average<M> {
     /// Starts at the weights of `model`, which must be without autodiff.
-    pub(crate) fn new(decay: f64, model: Model) -> Self {
+    pub(crate) fn new(decay: f64, model: M) -> Self {
         Self { decay, model }
     }
 
     /// The averaged network.
-    pub(crate) fn model(&self) -> &Model {
+    pub(crate) fn model(&self) -> &M {
         &self.model
     }
 
     /// Takes in the weights behind `step`, counted from 1; `model` must be without autodiff.
-    pub(crate) fn update(self, model: &Model, step: u64) -> Self {
+    pub(crate) fn update(self, model: &M, step: u64) -> Self {
         let step = step as f64;
         let weight = 1.0 - self.decay.min((1.0 + step) / (10.0 + step));
         let mut current = Collect(GradientsParams::new());
@@ -83,5 +83,58 @@ impl ModuleMapper for Blend {
             let distance = current - average.clone();
             average + distance.mul_scalar(self.weight)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{BatchNorm, BatchNormConfig};
+    use burn::tensor::Device;
+
+    fn norm(device: &Device, values: [f32; 2]) -> BatchNorm {
+        let mut norm = BatchNormConfig::new(2).init(device);
+        norm.gamma = burn::module::Param::from_data(values, device);
+        norm
+    }
+
+    fn values(tensor: Tensor<1>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn the_average_is_that_of_a_plain_loop() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let model = norm(&device, [0.0, 0.0]);
+        let mut average = Average::new(0.5, model.clone());
+        let mut expected = [0.0_f64; 2];
+        for step in 1..=20_u64 {
+            let weights = [step as f64, -2.0 * step as f64];
+            let now = weights.map(|weight| weight as f32);
+            let gamma = Tensor::from_floats(now, &device);
+            let current = BatchNorm { gamma: model.gamma.clone().map(|_| gamma), ..model.clone() };
+            average = average.update(&current, step);
+            let decay = 0.5_f64.min((1.0 + step as f64) / (10.0 + step as f64));
+            for (average, weight) in expected.iter_mut().zip(weights) {
+                *average = decay * *average + (1.0 - decay) * weight;
+            }
+        }
+        for (given, expected) in values(average.model().gamma.val()).iter().zip(expected) {
+            assert!((f64::from(*given) - expected).abs() < 1e-4, "{given} {expected}");
+        }
+    }
+
+    #[test]
+    fn running_statistics_are_averaged_and_none_is_a_step_behind() {
+        let device = ansatz_device::open("cpu").unwrap().autodiff();
+        let model = norm(&device, [1.0, 1.0]);
+        let average = Average::new(0.999, model.valid());
+        // One batch of mean 10: the running mean becomes 0.9 · 0 + 0.1 · 10.
+        model.forward(Tensor::<2>::from_floats([[9.0, 9.0], [11.0, 11.0]], &device));
+        let average = average.update(&model.valid(), 1);
+        let expected = (1.0 - 2.0 / 11.0) as f32;
+        for mean in values(average.model().running_mean.value()) {
+            assert!((mean - expected).abs() < 1e-6, "{mean}");
+        }
     }
 }

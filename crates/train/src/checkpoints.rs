@@ -107,3 +107,71 @@ impl Checkpoints {
 fn step_of(name: &str) -> Option<u64> {
     name.strip_prefix("step-")?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes the header alone; the other files do not matter here.
+    fn write(checkpoints: &Checkpoints, step: u64, best: Option<u64>) {
+        let best = best.map(|step| {
+            serde_json::json!({ "step": step, "scores": {
+                "examples": 1, "primary": "loss", "higher_is_better": false, "values": {} } })
+        });
+        let mut header = serde_json::json!({
+            "recipe": { "seed": 0, "optimizer": "sgd", "averaged": false, "examples": 1,
+                        "batch_size": 1, "accumulation": 1 },
+            "state": crate::state::State { step, ..Default::default() },
+            "files": [],
+        });
+        header["state"]["best"] = best.into();
+        let path = checkpoints.at(step).path().to_owned();
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("state.json"), header.to_string()).unwrap();
+    }
+
+    fn checkpoints() -> (tempfile::TempDir, Checkpoints) {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path().join("checkpoints"));
+        (folder, checkpoints)
+    }
+
+    #[test]
+    fn the_best_of_every_kept_one_is_kept() {
+        let (_folder, checkpoints) = checkpoints();
+        for (step, best) in [(10, Some(10)), (20, Some(20)), (30, Some(10)), (40, Some(20)), (50, Some(50))] {
+            write(&checkpoints, step, best);
+        }
+        checkpoints.prune(2).unwrap();
+        assert_eq!(checkpoints.steps().unwrap(), [20, 40, 50]);
+        checkpoints.prune(1).unwrap();
+        assert_eq!(checkpoints.steps().unwrap(), [50]);
+    }
+
+    #[test]
+    fn a_damaged_newest_one_is_passed_over() {
+        let (_folder, checkpoints) = checkpoints();
+        assert!(checkpoints.newest().unwrap().is_none());
+        write(&checkpoints, 10, None);
+        write(&checkpoints, 20, None);
+        fs::write(checkpoints.at(20).path().join("state.json"), "").unwrap();
+        let newest = checkpoints.newest().unwrap().unwrap();
+        assert_eq!((newest.header.state.step, newest.passed_over.len()), (10, 1));
+        fs::remove_dir_all(checkpoints.at(10).path()).unwrap();
+        assert!(checkpoints.newest().unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn leftovers_are_removed_and_strangers_are_not() {
+        let (_folder, checkpoints) = checkpoints();
+        write(&checkpoints, 10, None);
+        for name in [".partial-x1", "notes"] {
+            fs::create_dir(checkpoints.folder.join(name)).unwrap();
+        }
+        checkpoints.clean().unwrap();
+        checkpoints.prune(1).unwrap();
+        let mut names = checkpoints.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["notes", "step-0000010"]);
+    }
+}

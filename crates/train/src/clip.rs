@@ -57,3 +57,75 @@ impl ModuleVisitor for Shortening {
         self.gradients.register(param.id, gradient * factor);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::Param;
+    use proptest::prelude::*;
+
+    #[derive(Module, Debug)]
+    struct Pair {
+        matrix: Param<Tensor<2>>,
+        vector: Param<Tensor<1>>,
+        idle: Param<Tensor<1>>,
+    }
+
+    fn pair() -> (Pair, Device) {
+        let device = ansatz_device::open("cpu").unwrap().autodiff();
+        let matrix = Param::from_data([[0.0; 3]; 2], &device);
+        let vector = Param::from_data([0.0; 4], &device);
+        (Pair { matrix, vector, idle: Param::from_data([0.0; 5], &device) }, device.inner())
+    }
+
+    fn gradients(pair: &Pair, values: &[f32], device: &Device) -> GradientsParams {
+        let mut gradients = GradientsParams::new();
+        let matrix = Tensor::<1>::from_floats(&values[..6], device).reshape([2, 3]);
+        gradients.register(pair.matrix.id, matrix);
+        gradients.register(pair.vector.id, Tensor::<1>::from_floats(&values[6..], device));
+        gradients
+    }
+
+    /// All gradients as one vector.
+    fn concatenated(pair: &Pair, gradients: &GradientsParams) -> Vec<f32> {
+        let matrix = gradients.get::<2>(pair.matrix.id).unwrap().into_data();
+        let vector = gradients.get::<1>(pair.vector.id).unwrap().into_data();
+        [matrix.try_to_vec::<f32>().unwrap(), vector.try_to_vec().unwrap()].concat()
+    }
+
+    fn naive_norm(values: &[f32]) -> f64 {
+        values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn clipping_is_that_of_the_concatenated_vector(
+            values in prop::collection::vec(-10.0_f32..10.0, 10),
+            limit in 0.1_f64..40.0,
+        ) {
+            let (pair, device) = pair();
+            let gradients = gradients(&pair, &values, &device);
+            let norm = global_norm(&pair, &gradients, &device);
+            let naive = naive_norm(&values);
+            prop_assert!((f64::from(norm.clone().into_scalar::<f32>()) - naive).abs() < 1e-4);
+            let clipped = concatenated(&pair, &clip(&pair, gradients, norm, limit));
+            let factor = (limit / naive).min(1.0);
+            for (given, value) in clipped.iter().zip(&values) {
+                prop_assert!((f64::from(*given) - f64::from(*value) * factor).abs() < 1e-4);
+            }
+            if naive < limit * 0.999 {
+                prop_assert_eq!(clipped, values);
+            }
+        }
+    }
+
+    #[test]
+    fn no_gradient_at_all_is_no_trouble() {
+        let (pair, device) = pair();
+        let norm = global_norm(&pair, &GradientsParams::new(), &device);
+        assert_eq!(norm.clone().into_scalar::<f32>(), 0.0);
+        let zeros = gradients(&pair, &[0.0; 10], &device);
+        assert_eq!(concatenated(&pair, &clip(&pair, zeros, norm, 1.0)), [0.0; 10]);
+    }
+}

@@ -250,3 +250,119 @@ pub fn schema() -> serde_json::Value {
     });
     settings.into_generator().into_root_schema_for::<TrainConfig>().to_value()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_core::Choice;
+    use proptest::prelude::*;
+
+    fn experiment(train: &str) -> Experiment {
+        Experiment {
+            title: String::new(),
+            seed: 0,
+            data: Choice::of("image"),
+            backbone: Choice::of("stack"),
+            task: Choice::of("classify"),
+            train: train.parse().unwrap(),
+        }
+    }
+
+    fn error(train: &str) -> String {
+        TrainConfig::from_experiment(&experiment(train)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_default_is_rendered_and_read_back() {
+        let mut experiment = experiment("epochs = 3\n[optimizer]\nlearning_rate = 1");
+        complete(&mut experiment).unwrap();
+        let train = &experiment.train;
+        assert_eq!(train["optimizer"]["kind"].as_str(), Some("adamw"));
+        assert_eq!(train["optimizer"]["learning_rate"].as_float(), Some(1.0));
+        assert_eq!(train["schedule"]["kind"].as_str(), Some("cosine"));
+        assert_eq!(train["checkpoint"]["keep_last"].as_integer(), Some(2));
+        let expected = TrainConfig {
+            epochs: 3,
+            optimizer: OptimizerConfig::AdamW(crate::AdamW { learning_rate: 1.0, ..Default::default() }),
+            ..TrainConfig::default()
+        };
+        assert_eq!(TrainConfig::from_experiment(&experiment).unwrap(), expected);
+        let once = experiment.train.clone();
+        complete(&mut experiment).unwrap();
+        assert_eq!(experiment.train, once);
+    }
+
+    #[test]
+    fn errors_name_the_whole_path_and_the_nearest_key() {
+        for (train, path, hint) in [
+            ("epoch = 3", "`train.epoch`", "did you mean `epochs`"),
+            ("optimiser = {}", "`train.optimiser`", "did you mean `optimizer`"),
+            ("[optimizer]\nlearnin_rate = 1", "`train.optimizer.learnin_rate`", "`learning_rate`"),
+            ("[optimizer]\nkind = \"adam\"", "`train.optimizer.kind`", "did you mean `adamw`"),
+            ("[schedule]\nkind = \"cosin\"", "`train.schedule.kind`", "did you mean `cosine`"),
+            ("[optimizer]\nlearning_rate = \"x\"", "`train.optimizer.learning_rate`", "invalid type"),
+            ("[checkpoint]\nkeep = 3", "`train.checkpoint.keep`", "keep_last"),
+        ] {
+            let error = error(train);
+            assert!(error.contains(path) && error.contains(hint), "{train}: {error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for (train, path) in [
+            ("epochs = 0", "train.epochs"),
+            ("batch_size = 0", "train.batch_size"),
+            ("accumulation = 0", "train.accumulation"),
+            ("log_every = 0", "train.log_every"),
+            ("clip_norm = -1", "train.clip_norm"),
+            ("clip_norm = nan", "train.clip_norm"),
+            ("average.decay = 1", "train.average.decay"),
+            ("evaluation.batch_size = 0", "train.evaluation.batch_size"),
+            ("checkpoint.keep_last = 0", "train.checkpoint.keep_last"),
+            ("optimizer.learning_rate = 0", "train.optimizer.learning_rate"),
+            ("optimizer.betas = [0.9, 1.0]", "train.optimizer.betas.1"),
+            ("optimizer = { kind = \"sgd\", momentum = 0 }", "train.optimizer.nesterov"),
+            ("optimizer = { kind = \"muon\", momentum = 1 }", "train.optimizer.momentum"),
+            ("schedule.warmup = 1", "train.schedule.warmup"),
+            ("schedule = { kind = \"one-cycle\", rise = 0 }", "train.schedule.rise"),
+            ("schedule = { kind = \"plateau\", factor = 1 }", "train.schedule.factor"),
+            (
+                "schedule = { kind = \"warmup-stable-decay\", warmup = 0.5, decay = 0.6 }",
+                "train.schedule.decay",
+            ),
+        ] {
+            let error = error(train);
+            assert!(error.contains(&format!("`{path}`")), "{train}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_schema_knows_every_key_and_refers_to_nothing() {
+        let schema = schema();
+        let settings = TrainConfig::default().settings().unwrap();
+        for key in settings.keys() {
+            let description = &schema["properties"][key]["description"];
+            assert!(description.is_string(), "{key}: {schema:#}");
+        }
+        let text = schema.to_string();
+        assert!(!text.contains("$ref") && !text.contains("$defs"), "{schema:#}");
+        let kinds: Vec<&str> = schema["properties"]["optimizer"]["anyOf"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|option| option["properties"]["kind"]["const"].as_str().unwrap())
+            .collect();
+        assert_eq!(kinds, ["adamw", "sgd", "lion", "muon"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_it_panic(key in "[a-z_]{1,12}", inner in "[a-z_]{1,12}", value in -9.0..9.0_f64) {
+            let _ = TrainConfig::from_experiment(&experiment(&format!("{key} = {value}")));
+            for table in ["optimizer", "schedule", "average"] {
+                let _ = TrainConfig::from_experiment(&experiment(&format!("[{table}]\n{inner} = {value}")));
+            }
+        }
+    }
+}

@@ -57,3 +57,53 @@ fn stays(line: &str, step: u64) -> bool {
     let done = value.get("step").and_then(serde_json::Value::as_u64).is_some_and(|done| done <= step);
     line.ends_with('\n') && done && !test
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::StepFigures;
+
+    fn step(step: u64) -> Event {
+        let epoch = step as f64;
+        Event::Step(StepFigures {
+            step,
+            epoch,
+            loss: 0.5,
+            learning_rate: 0.1,
+            gradient_norm: 1.0,
+            examples_per_second: 9.0,
+        })
+    }
+
+    #[test]
+    fn lines_behind_the_checkpoint_and_half_lines_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut metrics = Metrics::open(&path, 0).unwrap();
+        for number in 1..=5 {
+            metrics.add(&step(number)).unwrap();
+        }
+        metrics
+            .file
+            .write_all(b"{\"event\":\"evaluated\",\"part\":\"test\",\"step\":1}\n{\"step\":2,")
+            .unwrap();
+        drop(metrics);
+        let mut metrics = Metrics::open(&path, 3).unwrap();
+        metrics.add(&step(4)).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let steps: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap())
+            .collect();
+        assert_eq!(steps, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn events_without_figures_have_no_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut metrics = Metrics::open(&path, 0).unwrap();
+        metrics.add(&Event::Noted { text: "a note".to_owned() }).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    }
+}

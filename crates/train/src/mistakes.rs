@@ -67,3 +67,26 @@ impl Mistakes {
         write_atomically(&path, text.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_are_those_of_all_sorted() {
+        let outcome = |index: usize| Outcome {
+            predictions: Vec::new(),
+            target: String::new(),
+            loss: ((index * 37) % 101) as f32,
+            correct: index.is_multiple_of(3),
+        };
+        let mut mistakes = Mistakes::default();
+        for first in (0..100).step_by(10) {
+            mistakes.take_in(first, (first..first + 10).map(outcome).collect());
+        }
+        let mut all: Vec<usize> = (0..100_usize).filter(|index| !index.is_multiple_of(3)).collect();
+        all.sort_by_key(|index| std::cmp::Reverse((index * 37) % 101));
+        let kept: Vec<usize> = mistakes.worst.iter().map(|(index, _)| *index).collect();
+        assert_eq!(kept, all[..KEPT]);
+    }
+}

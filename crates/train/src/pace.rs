@@ -48,3 +48,38 @@ impl Pace {
         (batches, examples)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_steps_of_an_epoch_see_every_example_once(
+            examples in 1_usize..500, batch_size in 1_usize..50, accumulation in 1_usize..6,
+        ) {
+            let config = TrainConfig { batch_size, accumulation, epochs: 3, ..TrainConfig::default() };
+            let pace = Pace::new(&config, examples);
+            let (mut batch, mut seen, mut steps) = (0, 0, 0);
+            while batch < pace.batches() {
+                let (batches, examples) = pace.step_from(batch);
+                prop_assert!(batches > 0 && examples > 0);
+                batch += batches;
+                seen += examples;
+                steps += 1;
+            }
+            prop_assert_eq!((seen, steps), (examples, pace.steps_per_epoch()));
+            prop_assert_eq!(pace.total_steps(), 3 * steps);
+        }
+    }
+
+    #[test]
+    fn a_limit_of_steps_ends_training_early() {
+        let config = TrainConfig { max_steps: 5, batch_size: 10, ..TrainConfig::default() };
+        assert_eq!(Pace::new(&config, 1000).total_steps(), 5);
+        assert_eq!(Pace::new(&config, 2).total_steps(), 5);
+        let config = TrainConfig { max_steps: 50, ..config };
+        assert_eq!(Pace::new(&config, 2).total_steps(), 10);
+    }
+}

@@ -39,3 +39,40 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn factors(losses: &[f64], plateau: &Plateau) -> Vec<f64> {
+        let mut patience = Patience::default();
+        let factor = |loss: &f64| {
+            patience.take_in(Some(*loss), plateau);
+            patience.factor
+        };
+        losses.iter().map(factor).collect()
+    }
+
+    #[test]
+    fn the_rate_falls_behind_more_than_patience_and_no_further_than_the_minimum() {
+        let plateau = Plateau { factor: 0.5, patience: 1, minimum: 0.2, ..Plateau::default() };
+        let losses = [1.0, 0.9, 0.95, 0.9, 0.8, 0.85, 0.8, 0.8, 0.8, 0.8, 0.8];
+        assert_eq!(factors(&losses, &plateau), [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2, 0.2]);
+    }
+
+    #[test]
+    fn too_little_better_is_not_better() {
+        let plateau = Plateau { patience: 0, threshold: 0.1, ..Plateau::default() };
+        assert_eq!(factors(&[1.0, 0.91], &plateau), [1.0, 0.1]);
+        assert_eq!(factors(&[1.0, 0.89], &plateau), [1.0, 1.0]);
+        assert_eq!(factors(&[-1.0, -1.05, -1.2], &plateau), [1.0, 0.1, 0.1]);
+    }
+
+    #[test]
+    fn an_unknown_loss_is_no_better() {
+        let plateau = Plateau { patience: 0, ..Plateau::default() };
+        let mut patience = Patience::default();
+        patience.take_in(None, &plateau);
+        assert_eq!(patience.factor, 0.1);
+    }
+}

@@ -80,3 +80,36 @@ impl Readings {
         Ok(Some(Ok(Reading { loss, gradient_norm })))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings(losses: &[f32], norm: Option<f32>) -> Readings {
+        let device = ansatz_device::open("cpu").unwrap();
+        let tensor = |value: f32| Tensor::<1>::from_floats([value], &device);
+        let mut readings = Readings::default();
+        for (index, loss) in losses.iter().enumerate() {
+            let result = StepResult { loss: tensor(*loss), gradient_norm: norm.map(tensor) };
+            readings.take_in(index as u64 + 1, 0.1, result);
+        }
+        readings
+    }
+
+    #[test]
+    fn the_last_step_is_read_once() {
+        let mut readings = readings(&[3.0, 2.0], Some(5.0));
+        let reading = Reading { loss: 2.0, gradient_norm: Some(5.0) };
+        assert_eq!(readings.read().unwrap(), Some(Ok(reading)));
+        assert_eq!(readings.read().unwrap(), None);
+    }
+
+    #[test]
+    fn the_first_step_that_is_not_finite_is_named() {
+        let not_finite = readings(&[1.0, f32::INFINITY, f32::NAN], None).read().unwrap().unwrap();
+        let expected = NotFinite { figure: "loss", value: f64::INFINITY, step: 2, rate: 0.1 };
+        assert_eq!(not_finite, Err(expected));
+        let not_finite = readings(&[1.0], Some(f32::INFINITY)).read().unwrap().unwrap();
+        assert_eq!(not_finite.unwrap_err().figure, "norm of the gradients");
+    }
+}

@@ -235,3 +235,88 @@ fn check_warm_up(warmup: f64) -> Result<(), ConfigError> {
 fn check_minimum(minimum: f64) -> Result<(), ConfigError> {
     require("minimum", minimum, (0.0..=1.0).contains(&minimum), "a part of the rate from 0 to 1")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_schedule() -> impl Strategy<Value = ScheduleConfig> {
+        (0..5, 0.0..0.5_f64, 0.0..0.5_f64, 0.0..=1.0_f64, 0.01..0.99_f64).prop_map(
+            |(kind, warmup, decay, minimum, rise)| match kind {
+                0 => ScheduleConfig::Cosine(Cosine { warmup, minimum }),
+                1 => ScheduleConfig::Constant(Constant { warmup }),
+                2 => ScheduleConfig::WarmupStableDecay(WarmupStableDecay { warmup, decay, minimum }),
+                3 => ScheduleConfig::OneCycle(OneCycle { rise }),
+                _ => ScheduleConfig::Plateau(Plateau { warmup, ..Plateau::default() }),
+            },
+        )
+    }
+
+    /// The fewest steps in which the schedule goes from one end of its range to the other.
+    fn shortest_way(schedule: &ScheduleConfig, total: u64) -> f64 {
+        let parts = match schedule {
+            ScheduleConfig::Cosine(schedule) => vec![schedule.warmup, 1.0 - schedule.warmup],
+            ScheduleConfig::Constant(schedule) => vec![schedule.warmup],
+            ScheduleConfig::WarmupStableDecay(schedule) => vec![schedule.warmup, schedule.decay],
+            ScheduleConfig::OneCycle(schedule) => vec![schedule.rise, 1.0 - schedule.rise],
+            ScheduleConfig::Plateau(schedule) => vec![schedule.warmup],
+        };
+        let steps = parts.iter().map(|part| part * total as f64 - 1.0);
+        steps.fold(f64::INFINITY, f64::min).max(1.0)
+    }
+
+    proptest! {
+        #[test]
+        fn rates_are_in_range_and_make_no_leaps(schedule in any_schedule(), total in 1_u64..500) {
+            prop_assert!(schedule.check().is_ok(), "{:?}", schedule);
+            let factors: Vec<f64> = (0..=total).map(|done| schedule.factor(done, total)).collect();
+            for factor in &factors {
+                prop_assert!((0.0..=1.0).contains(factor), "{factor}");
+            }
+            let leap = PI / 2.0 / shortest_way(&schedule, total);
+            for pair in factors.windows(2) {
+                prop_assert!((pair[1] - pair[0]).abs() <= leap + 1e-9, "{pair:?} {leap}");
+            }
+        }
+
+        #[test]
+        fn rates_end_at_the_minimum(
+            warmup in 0.0..0.5_f64,
+            decay in 0.1..0.5_f64,
+            minimum in 0.0..=1.0_f64,
+            total in 10_u64..500,
+        ) {
+            let cosine = Cosine { warmup, minimum }.factor(total, total);
+            let stable = WarmupStableDecay { warmup, decay, minimum }.factor(total, total);
+            prop_assert!((cosine - minimum).abs() < 1e-9 && (stable - minimum).abs() < 1e-9);
+            let one_cycle = OneCycle { rise: decay }.factor(total, total);
+            prop_assert!(one_cycle.abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn one_cycle_is_that_of_the_protocols() {
+        // Linear 0 → 1 over the first 20 % of steps, then a cosine to 0.
+        let (total, schedule) = (1000, OneCycle::default());
+        for done in 0..total {
+            let part = done as f64 / total as f64;
+            let expected =
+                if part < 0.2 { part / 0.2 } else { 0.5 * (1.0 + (PI * (part - 0.2) / 0.8).cos()) };
+            assert!((schedule.factor(done, total) - expected).abs() < 1e-12, "{done}");
+        }
+        assert_eq!((schedule.factor(0, total), schedule.factor(200, total)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn warm_up_and_cosine_are_those_of_the_protocols() {
+        // 2000 steps: 1e-3 (i + 1) / 101 for i < 100, then a cosine to 1e-4.
+        let schedule = Cosine { warmup: 0.05, minimum: 0.1 };
+        for done in [0_u64, 1, 50, 99] {
+            assert!((schedule.factor(done, 2000) - (done + 1) as f64 / 101.0).abs() < 1e-12);
+        }
+        assert_eq!(schedule.factor(100, 2000), 1.0);
+        assert!((schedule.factor(1050, 2000) - 0.55).abs() < 1e-12);
+        assert!((schedule.factor(2000, 2000) - 0.1).abs() < 1e-12);
+    }
+}

@@ -125,9 +125,10 @@ impl Session<'_> {
         clocks: &mut Clocks,
     ) -> Result<Learner> {
         let (count, examples) = self.pace.step_from(self.state.batch);
-        let step = self.state.step + 1;
         let factor = self.config.schedule.factor(self.state.step, self.total_steps);
         let rate = self.config.optimizer.learning_rate() * factor * self.state.patience.factor;
+        self.state.advance(count, examples, &self.pace);
+        let step = self.state.step;
         let log = step.is_multiple_of(self.config.log_every) || step == self.total_steps;
         let order = Order {
             step,
@@ -136,11 +137,13 @@ impl Session<'_> {
             examples,
             rate,
             clip_norm: self.config.clip_norm,
-            norm_wanted: log,
+            // Nothing is judged or saved unless loss and gradients are known to be finite.
+            norm_wanted: log
+                || self.state.checkpoint_due(&self.config)
+                || self.state.evaluation_due(&self.config, self.total_steps),
         };
         let (learner, result) = learner.step(batches, &order, &self.device)?;
         self.readings.take_in(step, rate, result);
-        self.state.advance(count, examples, &self.pace);
         clocks.examples += examples;
         if log {
             self.log(rate, clocks)?;

@@ -93,3 +93,55 @@ impl State {
         self.step > 0 && (epoch || step)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn scores(accuracy: f64) -> Scores {
+        Scores {
+            examples: 10,
+            primary: "accuracy".to_owned(),
+            higher_is_better: true,
+            values: BTreeMap::from([("accuracy".to_owned(), accuracy)]),
+            confusion: None,
+        }
+    }
+
+    #[test]
+    fn only_what_is_better_is_best() {
+        let mut state = State::default();
+        let best = [0.5, 0.4, 0.5, f64::NAN, 0.6].map(|accuracy| state.take_in(&scores(accuracy)));
+        assert_eq!(best, [true, false, false, false, true]);
+        assert_eq!(state.evaluations_since_best, 0);
+        assert!(!State::default().take_in(&scores(f64::NAN)));
+    }
+
+    #[test]
+    fn a_state_comes_back_from_json_to_the_bit() {
+        let mut state = State { seconds: 0.1 + 0.2, step: 7, ..State::default() };
+        state.take_in(&scores(1.0 / 3.0));
+        state.patience.factor = 0.1 * 0.3 * 0.7;
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+    }
+
+    #[test]
+    fn evaluations_are_due_once() {
+        let config = TrainConfig { batch_size: 10, ..TrainConfig::default() };
+        let pace = Pace::new(&config, 35);
+        let mut state = State::default();
+        assert!(!state.evaluation_due(&config, 8));
+        let mut due = Vec::new();
+        for _ in 0..6 {
+            let (batches, examples) = pace.step_from(state.batch);
+            state.advance(batches, examples, &pace);
+            due.push(state.evaluation_due(&config, 6));
+        }
+        assert_eq!(due, [false, false, false, true, false, true]);
+        assert_eq!((state.examples, state.epochs(&pace)), (55, 1.5));
+        state.take_in(&scores(0.5));
+        assert!(!state.evaluation_due(&config, 6));
+    }
+}

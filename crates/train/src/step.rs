@@ -15,7 +15,7 @@ pub(crate) struct Learner {
     /// Its optimizer, with its state.
     pub optimizer: ModuleOptimizer,
     /// The average of its weights, where one is kept.
-    pub average: Option<Average>,
+    pub average: Option<Average<Model>>,
 }
 
 /// What a step is told.
@@ -124,4 +124,24 @@ fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_mixing_function_is_the_published_one() {
+        // The first numbers of SplitMix64 from seed 0.
+        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(mix(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
+    }
+
+    #[test]
+    fn every_step_of_every_seed_has_its_own_random_numbers() {
+        let seeds: HashSet<u64> =
+            (0..50).flat_map(|seed| (0..50).map(move |step| step_seed(seed, step))).collect();
+        assert_eq!(seeds.len(), 2500);
+    }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// Guessing the class, by softmax.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Guess {}
+pub(crate) struct Guess {}
 
 impl Component for Guess {
     const KIND: &'static str = "guess";

@@ -1,15 +1,13 @@
 //! A run that was killed ends with the bytes it would have ended with.
 
-mod synthetic;
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ansatz_train::progress::Event;
+use crate::synthetic::{Begin, End, Heard, alone, experiment, resume, run, train, train_and_kill};
+use ansatz_train::progress::{Event, Listener};
 use serde_json::Value;
-use synthetic::{Begin, End, Heard, alone, experiment, resume, run, train, train_and_kill};
 
 /// Everything the run was to leave, with what depends on the clock taken out.
 fn remains(folder: &Path) -> (Vec<u8>, Vec<Value>, String) {
@@ -97,6 +95,39 @@ fn other_schedules_and_prefetching() {
     );
 }
 
+/// Where [`a_process_that_dies_goes_on`] lets its child train.
+const DIE_IN: &str = "ANSATZ_TEST_DIE_IN";
+
+/// Aborts the whole process behind a step: nothing is unwound, no buffer is written.
+struct Abort(u64);
+
+impl Listener for Abort {
+    fn hear(&mut self, event: &Event) {
+        if matches!(event, Event::Step(figures) if figures.step == self.0) {
+            std::process::abort();
+        }
+    }
+}
+
+#[test]
+fn a_process_that_dies_goes_on() {
+    let _alone = alone();
+    let experiment = experiment(&with(&["train.average.decay=0.9"]));
+    if let Some(folder) = std::env::var_os(DIE_IN) {
+        run(Begin::New(&experiment), Path::new(&folder), &Arc::default(), vec![Box::new(Abort(8))]).unwrap();
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (whole, folder) = (place.path().join("whole"), place.path().join("died"));
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let child =
+        child.args(["--exact", "resume::a_process_that_dies_goes_on"]).env(DIE_IN, &folder).output().unwrap();
+    assert!(!child.status.success(), "{child:?}");
+    train(&experiment, &whole).unwrap();
+    resume(&folder).unwrap();
+    assert_same(&whole, &folder, "its process died");
+}
+
 #[test]
 fn a_run_asked_to_stop_saves_and_goes_on() {
     let _alone = alone();
@@ -108,7 +139,7 @@ fn a_run_asked_to_stop_saves_and_goes_on() {
     for step in [4, 7, 14] {
         let stop = Arc::new(AtomicBool::new(false));
         let heard = Heard::default();
-        let listeners: Vec<Box<dyn ansatz_train::progress::Listener>> =
+        let listeners: Vec<Box<dyn Listener>> =
             vec![Box::new(End::Asked(step, Arc::clone(&stop))), Box::new(heard.clone())];
         let summary = run(Begin::New(&experiment), &folder, &stop, listeners).unwrap();
         assert_eq!((summary.ended.as_str(), summary.steps), ("interrupted", step));

@@ -1,15 +1,13 @@
 //! What a whole run leaves behind.
 
-mod synthetic;
-
 use std::fs;
 use std::sync::Arc;
 
+use crate::synthetic::{Begin, Heard, alone, experiment, registry, run, train};
 use ansatz_core::Part;
 use ansatz_run::Trained;
 use ansatz_train::progress::Event;
 use serde_json::Value;
-use synthetic::{Begin, Heard, alone, experiment, registry, run, train};
 
 fn metrics(folder: &std::path::Path) -> Vec<Value> {
     let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
@@ -86,15 +84,20 @@ fn mistakes_fall_by_loss_and_are_shown() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_ends_the_run_by_name() {
+fn figures_that_are_not_finite_end_the_run_by_name() {
     let _alone = alone();
     let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("run");
-    let settings = ["data.scale=1e30", "train.log_every=5", "train.checkpoint.every_steps=1"];
-    let error = train(&experiment(&settings), &folder).unwrap_err().to_string();
-    assert!(error.contains("at step 1") && error.contains("learning rate"), "{error}");
-    assert!(error.contains("there is no checkpoint yet"), "{error}");
-    assert!(!folder.join("model.safetensors").exists() && !folder.join("checkpoints").exists());
+    for (scale, figure) in [("1e300", "the loss is NaN"), ("1e25", "the norm of the gradients is inf")] {
+        let folder = place.path().join(scale);
+        let scale = format!("data.scale={scale}");
+        let settings = [&scale, "train.log_every=5", "train.checkpoint.every_steps=2"];
+        let error = train(&experiment(&settings), &folder).unwrap_err().to_string();
+        assert!(error.contains(figure) && error.contains("learning rate of"), "{error}");
+        // Found before anything was saved.
+        assert!(error.contains("at step 1,") || error.contains("at step 2,"), "{error}");
+        assert!(error.contains("there is no checkpoint yet"), "{error}");
+        assert!(!folder.join("model.safetensors").exists() && !folder.join("checkpoints").exists());
+    }
 }
 
 #[test]

@@ -21,13 +21,13 @@ const WIDTH: usize = 5;
 /// Noisy points around one centre per class.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Blobs {
-    pub train: usize,
-    pub validation: usize,
-    pub test: usize,
+pub(crate) struct Blobs {
+    pub(crate) train: usize,
+    pub(crate) validation: usize,
+    pub(crate) test: usize,
     /// Stands for data that blow up the loss.
-    pub scale: f64,
-    pub seed: u64,
+    pub(crate) scale: f64,
+    pub(crate) seed: u64,
 }
 
 impl Default for Blobs {
@@ -77,7 +77,7 @@ impl OpenData for Opened {
             let mut varied = variation
                 .map(|Variation { seed, epoch }| stream(seed, Purpose::Example, epoch, index as u64));
             for position in 0..LENGTH * WIDTH {
-                let centre = if position % CLASSES == index % CLASSES { 1.0 } else { 0.0 };
+                let centre = if position % WIDTH == index % CLASSES { 1.0 } else { 0.0 };
                 let shift = varied.as_mut().map_or(0.0, noise);
                 values.push((centre + noise(&mut example) + 0.1 * shift) * self.config.scale as f32);
             }

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 /// One residual block: x + W₂ dropout(gelu(batch-norm(W₁ x))).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Block {
-    pub width: usize,
-    pub dropout: f64,
-    pub norm: bool,
+pub(crate) struct Block {
+    pub(crate) width: usize,
+    pub(crate) dropout: f64,
+    pub(crate) norm: bool,
 }
 
 impl Default for Block {

@@ -14,18 +14,18 @@ use ansatz_train::Setting;
 use ansatz_train::progress::{Event, Listener};
 
 /// All that the tests' experiments may name.
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     Registry::default().data_model::<data::Blobs>().backbone::<backbone::Block>().task::<task::Guess>()
 }
 
 /// The random numbers of a device are one stream for the whole process: one run at a time.
-pub fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static RUNNING: Mutex<()> = Mutex::new(());
     RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Two epochs of 7 batches (the last one smaller) with these `[train]` settings, as `--set` has them.
-pub fn experiment(settings: &[&str]) -> Experiment {
+pub(crate) fn experiment(settings: &[&str]) -> Experiment {
     let text = "title = \"blobs\"\nseed = 3\n[data]\nkind = \"blobs\"\n[backbone]\nkind = \"block\"\n\
                 [task]\nkind = \"guess\"\n\
                 [train]\nepochs = 2\nbatch_size = 8\nlog_every = 1\n";
@@ -35,10 +35,10 @@ pub fn experiment(settings: &[&str]) -> Experiment {
 
 /// Everything a run told.
 #[derive(Clone, Default)]
-pub struct Heard(Arc<Mutex<Vec<Event>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<Event>>>);
 
 impl Heard {
-    pub fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -50,7 +50,7 @@ impl Listener for Heard {
 }
 
 /// Ends the run behind a step: by the flag, as Ctrl-C does, or at once and without any farewell.
-pub enum End {
+pub(crate) enum End {
     Asked(u64, Arc<AtomicBool>),
     Killed(u64),
 }
@@ -68,13 +68,13 @@ impl Listener for End {
 }
 
 /// How a run begins.
-pub enum Begin<'a> {
+pub(crate) enum Begin<'a> {
     New(&'a Experiment),
     Resumed,
 }
 
 /// Trains in `folder`, heard by `listeners`.
-pub fn run(
+pub(crate) fn run(
     begin: Begin<'_>,
     folder: &Path,
     stop: &Arc<AtomicBool>,
@@ -98,17 +98,17 @@ pub fn run(
 }
 
 /// Trains to the end in `folder`, unheard.
-pub fn train(experiment: &Experiment, folder: &Path) -> Result<Summary> {
+pub(crate) fn train(experiment: &Experiment, folder: &Path) -> Result<Summary> {
     run(Begin::New(experiment), folder, &Arc::default(), Vec::new())
 }
 
 /// Goes on to the end in `folder`, unheard.
-pub fn resume(folder: &Path) -> Result<Summary> {
+pub(crate) fn resume(folder: &Path) -> Result<Summary> {
     run(Begin::Resumed, folder, &Arc::default(), Vec::new())
 }
 
 /// Trains in `folder` until it is killed behind `step`.
-pub fn train_and_kill(experiment: &Experiment, folder: &Path, step: u64) {
+pub(crate) fn train_and_kill(experiment: &Experiment, folder: &Path, step: u64) {
     let killed = std::panic::catch_unwind(|| {
         run(Begin::New(experiment), folder, &Arc::default(), vec![Box::new(End::Killed(step))])
     });

@@ -1,0 +1,5 @@
+//! Whole runs, from an experiment to a run folder.
+
+mod resume;
+mod run;
+mod synthetic;
