@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use crate::build::Build;
 use crate::component::AnyConfig;
 use crate::erased::Boxed;
-use crate::{FeatureSpec, Features, Layer, Result};
+use crate::{FeatureSpec, Features, Layer, Recurrent, Result};
 
 /// Maps features to features.
 pub trait Backbone: std::fmt::Debug + Send + Sync {
@@ -18,6 +18,11 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
 
     /// The rows of the table of layers for one example of shape `input`.
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer>;
+
+    /// The recurrent form, where every part has one: what generating and streaming need.
+    fn recurrent(&self) -> Option<&dyn Recurrent> {
+        None
+    }
 
     /// What each layer's tokens took from each other, `(layer, [batch, heads, to, from])`, for the layers
     /// that can say.

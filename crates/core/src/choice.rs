@@ -117,3 +117,62 @@ impl<R: Role> JsonSchema for Choice<R> {
         json_schema!({ "$ref": format!("#/$defs/{}", R::NAME) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::registry;
+
+    fn pile(settings: &str) -> Choice<role::Backbone> {
+        Choice::with("pile", settings.parse().expect("valid TOML"))
+    }
+
+    fn error(settings: &str) -> ConfigError {
+        pile(settings).resolve("backbone", &registry()).unwrap_err()
+    }
+
+    #[test]
+    fn a_misspelt_key_inside_a_list_is_named_with_its_whole_path() {
+        let expected = ConfigError::UnknownKey {
+            path: "backbone.pattern[1].heds".to_owned(),
+            known: "heads, scale".to_owned(),
+            nearest: Some("heads".to_owned()),
+        };
+        assert_eq!(error("pattern = [{ kind = \"sum\" }, { kind = \"sum\", heds = 3 }]"), expected);
+    }
+
+    #[test]
+    fn a_value_out_of_range_or_of_another_type_is_named_with_its_whole_path() {
+        for settings in [
+            "pattern = [{ kind = \"sum\", heads = 0 }]",
+            "pattern = [{ kind = \"sum\", heads = true }]",
+            "pattern = [{ kind = \"sum\", heads = -1 }]",
+        ] {
+            let ConfigError::Value { path, .. } = error(settings) else { unreachable!() };
+            assert_eq!(path, "backbone.pattern[0].heads");
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_lists_the_known_ones() {
+        let expected = ConfigError::UnknownKind {
+            path: "backbone.pattern[0].kind".to_owned(),
+            role: "mixer",
+            given: "sun".to_owned(),
+            known: "sum".to_owned(),
+            nearest: Some("sum".to_owned()),
+        };
+        assert_eq!(error("pattern = [{ kind = \"sun\" }]"), expected);
+    }
+
+    #[test]
+    fn completing_writes_out_every_nested_value() {
+        let mut choice = pile("pattern = [{ kind = \"sum\", heads = 3 }]");
+        choice.complete("backbone", &registry()).unwrap();
+        let expected =
+            "kind = \"pile\"\n\n[[pattern]]\nkind = \"sum\"\nheads = 3\nscale = 0.5\n\n[inner]\nrate = 0.0\n";
+        assert_eq!(toml::to_string(&choice).unwrap(), expected);
+        let again: Choice<role::Backbone> = toml::from_str(expected).unwrap();
+        assert_eq!(again, choice);
+    }
+}

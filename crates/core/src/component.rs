@@ -67,7 +67,7 @@ fn explain(path: String, message: &str) -> ConfigError {
     let mut names = rest.split('`').skip(1).step_by(2);
     let given = names.next().unwrap_or_default();
     let known: Vec<&str> = names.collect();
-    let path = if path.ends_with(given) {
+    let path = if path.rsplit(['.', ']']).next() == Some(given) {
         path
     } else if path.is_empty() {
         given.to_owned()
@@ -78,5 +78,62 @@ fn explain(path: String, message: &str) -> ConfigError {
         path,
         nearest: nearest(given, known.iter().copied()),
         known: if known.is_empty() { "no keys at all".to_owned() } else { known.join(", ") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::PileConfig;
+
+    fn error(text: &str) -> ConfigError {
+        parse::<PileConfig>(text.parse().expect("valid TOML")).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_left_out_keeps_its_default() {
+        let config: PileConfig = parse("inner.rate = 2.5".parse().unwrap()).unwrap();
+        assert_eq!(config.inner.rate, 2.5);
+        assert!(config.pattern.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_path_and_the_nearest_key() {
+        let top = ConfigError::UnknownKey {
+            path: "patern".to_owned(),
+            known: "pattern, inner".to_owned(),
+            nearest: Some("pattern".to_owned()),
+        };
+        assert_eq!(error("patern = []"), top);
+        let inside = ConfigError::UnknownKey {
+            path: "inner.rat".to_owned(),
+            known: "rate".to_owned(),
+            nearest: Some("rate".to_owned()),
+        };
+        assert_eq!(error("inner.rat = 1.0"), inside);
+        // A table whose name ends in the unknown key.
+        let ConfigError::UnknownKey { path, nearest, .. } = error("inner.inner = 1.0") else {
+            unreachable!()
+        };
+        assert_eq!((path.as_str(), nearest), ("inner.inner", None));
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_with_its_path() {
+        let ConfigError::Value { path, problem, expected } = error("inner.rate = \"fast\"") else {
+            unreachable!()
+        };
+        assert_eq!(path, "inner.rate");
+        assert_eq!(problem, "invalid type: string \"fast\"");
+        assert_eq!(expected, "f64");
+    }
+
+    #[test]
+    fn a_choice_without_a_kind_is_named_with_its_place() {
+        let ConfigError::Value { path, problem, .. } = error("[[pattern]]\nheads = 2") else {
+            unreachable!()
+        };
+        assert_eq!(path, "pattern[0]");
+        assert!(problem.contains("no `kind`"), "{problem}");
     }
 }

@@ -296,3 +296,95 @@ impl<B: ?Sized + Debug + 'static> ModuleDisplayDefault for Boxed<B> {
 }
 
 impl<B: ?Sized + Debug + 'static> ModuleDisplay for Boxed<B> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::Sum;
+    use crate::{BoxedMixer, Context, Mixer};
+
+    /// Everything a visitor is told, in order.
+    #[derive(Default)]
+    struct Log(Vec<String>);
+
+    impl ModuleVisitor for Log {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(format!("{} {D} {:?}", param.id, param.dims()));
+        }
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.0.push(format!("enter {name} of {container}"));
+        }
+        fn exit_module(&mut self, name: &str, container: &str) {
+            self.0.push(format!("exit {name} of {container}"));
+        }
+    }
+
+    fn log(module: &impl Module) -> Vec<String> {
+        let mut log = Log::default();
+        module.visit(&mut log);
+        log.0
+    }
+
+    /// Doubles every parameter.
+    struct Double;
+
+    impl ModuleMapper for Double {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor * 2.0)
+        }
+    }
+
+    fn run(mixer: &dyn Mixer, device: &Device) -> f32 {
+        mixer.forward(Tensor::ones([1, 2, 3], device), &Context::default()).sum().into_scalar()
+    }
+
+    #[test]
+    fn a_visitor_sees_through_the_box() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let bare = Sum::new(1.0, 3, &device);
+        let boxed = BoxedMixer::new(bare.clone());
+        assert_eq!(log(&boxed), log(&bare));
+        assert!(log(&boxed).contains(&"enter scale of Struct:Sum".to_owned()), "{:?}", log(&boxed));
+        assert_eq!(Module::num_params(&boxed), 3 + 3 + 6);
+        assert_eq!(boxed.devices(), bare.devices());
+        // Inside another module the path goes on.
+        assert!(log(&vec![boxed]).len() > log(&bare).len());
+    }
+
+    #[test]
+    fn a_mapper_reaches_into_the_box() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let boxed = BoxedMixer::new(Sum::new(1.0, 3, &device));
+        let before = log(&boxed);
+        let copy = boxed.clone();
+        let doubled = boxed.map(&mut Double);
+        assert_eq!(log(&doubled), before, "identities, ranks and shapes stay");
+        assert_eq!((run(&*doubled, &device), run(&*copy, &device)), (18.0, 9.0));
+    }
+
+    #[test]
+    fn training_turns_gradients_on_and_validation_off() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let training = device.clone().autodiff();
+        let boxed = BoxedMixer::new(Sum::new(1.0, 3, &training));
+        let tokens = Tensor::<3>::ones([1, 2, 3], &training).require_grad();
+        let gradients = boxed.forward(tokens.clone(), &Context::default()).sum().backward();
+        assert!(tokens.grad(&gradients).is_some());
+        let valid = boxed.valid();
+        let output = valid.forward(Tensor::ones([1, 2, 3], &device), &Context::default());
+        assert!(!output.device().is_autodiff());
+        let again = valid.train().forward(Tensor::ones([1, 2, 3], &training), &Context::default());
+        assert!(again.device().is_autodiff());
+    }
+
+    #[test]
+    fn records_pass_through_the_box() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let trained = BoxedMixer::new(Sum::new(0.7, 3, &device));
+        let record = trained.clone().into_record();
+        let fresh = BoxedMixer::new(Sum::new(0.0, 3, &device)).load_record(record);
+        assert_eq!(run(&*fresh, &device), run(&*trained, &device));
+        let bare = Sum::new(0.0, 3, &device).load_record(trained.clone().into_record());
+        assert_eq!(run(&bare, &device), run(&*trained, &device));
+    }
+}

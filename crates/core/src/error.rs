@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// The result of everything that reads, builds or runs.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,14 @@ impl Error {
     pub fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, action, source }
+    }
+
+    /// The same error; if it is about a config, its path is put under `prefix`.
+    pub fn under(self, prefix: &str) -> Self {
+        match self {
+            Self::Config(error) => Self::Config(error.under(prefix)),
+            other => other,
+        }
     }
 
     /// Whether the input or usage was wrong (exit code 2) rather than the run (exit code 1).
@@ -150,11 +158,57 @@ impl ConfigError {
 }
 
 /// The known name nearest to `given`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     known
         .into_iter()
         .map(|name| (strsim::jaro_winkler(given, name), name))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_join_keys_with_dots_and_places_without() {
+        let path = |path: &str, prefix: &str| {
+            let ConfigError::Value { path, .. } = ConfigError::value(path, "", "").under(prefix) else {
+                unreachable!()
+            };
+            path
+        };
+        assert_eq!(path("heads", "mixer"), "mixer.heads");
+        assert_eq!(path("[0].heads", "pattern"), "pattern[0].heads");
+        assert_eq!(path("", "pattern"), "pattern");
+        assert_eq!(path("heads", ""), "heads");
+    }
+
+    #[test]
+    fn every_message_says_what_was_given_what_was_expected_and_what_to_do() {
+        let unknown = ConfigError::UnknownKey {
+            path: "heds".to_owned(),
+            known: "heads".to_owned(),
+            nearest: nearest("heds", ["heads", "scale"]),
+        };
+        assert_eq!(
+            unknown.to_string(),
+            "config: unknown key `heds`\n  expected: one of heads\n  to do: did you mean `heads`?"
+        );
+        let value = Error::from(ConfigError::value("heads", "0 heads", "at least 1")).under("mixer");
+        assert_eq!(
+            value.to_string(),
+            "config: `mixer.heads`: 0 heads\n  expected: at least 1\n  to do: change `mixer.heads` in the \
+             config, or pass --set mixer.heads=VALUE"
+        );
+        assert!(value.is_usage());
+        assert!(!Error::Failed("the device".to_owned()).is_usage());
+    }
+
+    #[test]
+    fn only_near_names_are_offered() {
+        assert_eq!(nearest("zzz", ["heads", "scale"]), None);
+        assert_eq!(nearest("sacle", ["heads", "scale"]), Some("scale".to_owned()));
+    }
 }

@@ -31,6 +31,8 @@ mod registry;
 mod state;
 mod stem;
 mod targets;
+#[cfg(test)]
+mod toy;
 
 pub use backbone::{Backbone, BackboneConfig, BoxedBackbone};
 pub use build::Build;
@@ -38,7 +40,7 @@ pub use channel::{BoxedChannel, Channel, ChannelConfig};
 pub use choice::{Choice, Role, role};
 pub use component::{AnyConfig, Component, parse};
 pub use data::{Batch, DataModel, Encoder, Exhibit, Inputs, OpenData, Part, Places, Preparation, Variation};
-pub use error::{ConfigError, Error, Result};
+pub use error::{ConfigError, Error, Result, nearest};
 pub use features::{Context, FeatureSpec, Features, Grid};
 pub use head::{BoxedHead, Confusion, Head, HostOutputs, Outcome, Scorer, Scores, TaskConfig};
 pub use layer::Layer;

@@ -28,7 +28,7 @@ pub trait Mixer: std::fmt::Debug + Send + Sync {
     fn flops(&self, length: usize) -> u64;
 }
 
-/// The recurrent form of a causal mixer: the same outputs as [`Mixer::forward`], some tokens at a time.
+/// The recurrent form of a causal mixer or backbone: the outputs of its forward form, some tokens at a time.
 pub trait Recurrent {
     /// The state before the first token.
     fn state(&self, batch: usize, device: &Device) -> State;

@@ -1,6 +1,6 @@
 //! A whole network: stem, backbone and head.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::{
@@ -28,14 +28,19 @@ impl Model {
     /// When stem, backbone and task do not fit together.
     pub fn init(plan: &ModelPlan, seed: u64, device: &Device) -> Result<Self> {
         device.seed(seed);
-        let stem = plan.encoder.stem(plan.backbone.width(), device)?;
+        let stem = plan.encoder.stem(plan.backbone.width(), device).map_err(|error| error.under("data"))?;
         let input = stem.output();
         let build = Build { registry: plan.registry, device };
-        let backbone = plan.backbone.init(&input, &build)?;
-        let head = plan.task.head(&backbone.output(&input), plan.encoder.target(), device)?;
+        let backbone = plan.backbone.init(&input, &build).map_err(|error| error.under("backbone"))?;
+        let head = plan
+            .task
+            .head(&backbone.output(&input), plan.encoder.target(), device)
+            .map_err(|error| error.under("task"))?;
+        let model = Self { stem, backbone, head };
         // Parameters are drawn on first use; drawing them now makes their order, and so their values,
         // independent of what is computed first.
-        Ok(Self { stem, backbone, head }.materialize())
+        model.visit(&mut Draw);
+        Ok(model)
     }
 
     /// Outputs `[batch, positions, values]`.
@@ -53,6 +58,15 @@ impl Model {
         let backbone = self.backbone.layers(&features).into_iter().map(|layer| layer.under("backbone"));
         let head = self.head.layers(&self.backbone.output(&features)).into_iter();
         stem.chain(backbone).chain(head.map(|layer| layer.under("head"))).collect()
+    }
+}
+
+/// Draws parameters that were not drawn yet.
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        param.val();
     }
 }
 

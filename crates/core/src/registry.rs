@@ -196,3 +196,34 @@ impl std::fmt::Debug for Registry {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::{SumConfig, registry};
+
+    #[test]
+    fn a_component_of_the_same_name_replaces_the_older() {
+        let registry = registry().mixer::<SumConfig>();
+        assert_eq!(registry.mixers.entries().len(), 1);
+        assert_eq!(format!("{registry:?}"), "Registry { mixers: [\"sum\"], backbones: [\"pile\"], .. }");
+    }
+
+    #[test]
+    fn definitions_describe_every_key_and_refer_to_each_other() {
+        let mut generator = SchemaGenerator::default();
+        let definitions = serde_json::Value::Object(registry().definitions(&mut generator));
+        let sum = &definitions["mixer"]["oneOf"][0];
+        assert_eq!(sum["description"], "a running sum");
+        assert_eq!(sum["properties"]["kind"]["const"], "sum");
+        assert_eq!(sum["properties"]["heads"]["description"], "At least 1.");
+        assert_eq!(sum["properties"]["heads"]["default"], 2);
+        assert_eq!(sum["required"], serde_json::json!(["kind"]));
+        assert_eq!(sum["additionalProperties"], false);
+        let pile = &definitions["backbone"]["oneOf"][0];
+        assert_eq!(pile["properties"]["pattern"]["items"]["$ref"], "#/$defs/mixer");
+        for role in ["mixer", "channel", "backbone", "data", "task"] {
+            assert!(definitions[role]["oneOf"].is_array(), "{role}");
+        }
+    }
+}

@@ -152,3 +152,48 @@ pub struct StateData {
     tensors: BTreeMap<String, TensorData>,
     parts: BTreeMap<String, StateData>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Recurrent;
+    use crate::toy::Sum;
+    use burn::tensor::Distribution;
+
+    fn device() -> Device {
+        ansatz_device::open("cpu").unwrap()
+    }
+
+    #[test]
+    fn a_state_is_saved_and_restored_to_the_bit() {
+        let device = device();
+        let mut state =
+            State::new().with("keys", Tensor::<4>::random([1, 2, 3, 4], Distribution::Default, &device));
+        state.position = 3;
+        state.part("blocks.0").set("sum", Tensor::<1>::from_data([f32::MIN_POSITIVE], &device));
+        let text = serde_json::to_string(&state.to_data()).unwrap();
+        let mut restored = State::from_data(serde_json::from_str(&text).unwrap(), &device);
+        assert_eq!(restored.position, 3);
+        assert_eq!(restored.elements(), 25);
+        let names: Vec<_> = restored.tensors().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["keys", "blocks.0.sum"]);
+        for ((_, before), (_, after)) in state.tensors().into_iter().zip(restored.tensors()) {
+            before.to_data().assert_eq(&after.to_data(), true);
+        }
+        assert!(restored.take::<3>("keys").is_none(), "it is of rank 4");
+    }
+
+    #[test]
+    fn a_clone_goes_its_own_way() {
+        let device = device();
+        let sum = Sum::new(1.0, 1, &device);
+        let token = |value: f32| Tensor::<3>::from_data([[[value]]], &device);
+        let mut state = sum.state(1, &device);
+        sum.step(token(1.0), &mut state);
+        let mut fork = state.clone();
+        let forked = sum.step(token(10.0), &mut fork).into_scalar::<f32>();
+        let own = sum.step(token(2.0), &mut state).into_scalar::<f32>();
+        assert_eq!((forked, own), (11.0, 3.0));
+        assert_eq!((fork.position, state.position), (2, 2));
+    }
+}

@@ -1,0 +1,17 @@
+//! Multi-head softmax attention, full or causal, with grouped keys and values.
+//!
+//! Attention is the mixer that the others are measured against: every token looks at every other one and
+//! takes from it in proportion to how well its key fits the query. It is exact at any distance, and pays
+//! for that with a cost that grows with the square of the length and, when generating, with a state that
+//! grows with every token.
+
+mod config;
+mod heads;
+mod module;
+#[cfg(test)]
+mod naive;
+mod recurrent;
+mod softmax;
+
+pub use config::AttentionConfig;
+pub use module::Attention;

@@ -1,0 +1,57 @@
+//! The nonlinearities of a channel mixer.
+
+use burn::tensor::{Tensor, activation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A function applied to every value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `x Φ(x)`, by the exact error function (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+    Gelu,
+    /// `max(0, x)`.
+    Relu,
+    /// `x σ(x)`, also called swish (Ramachandran et al. 2017, arXiv:1710.05941).
+    Silu,
+}
+
+impl Activation {
+    /// Applies the function to every value.
+    pub fn apply<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Gelu => activation::gelu(values),
+            Self::Relu => activation::relu(values),
+            Self::Silu => activation::silu(values),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{DType, Tolerance};
+
+    #[test]
+    fn values_are_those_of_the_papers() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let x = || {
+            Tensor::<1>::from_data(
+                burn::tensor::TensorData::from([-2.0f64, -0.5, 0.0, 1.0]),
+                (&device, DType::F64),
+            )
+        };
+        // Φ from tables of the normal distribution: Φ(−2) = 0.0227501319, Φ(−0.5) = 0.3085375387,
+        // Φ(1) = 0.8413447461.
+        let expected = [
+            (Activation::Gelu, [-0.0455002639, -0.1542687694, 0.0, 0.8413447461]),
+            (Activation::Relu, [0.0, 0.0, 0.0, 1.0]),
+            (Activation::Silu, [-0.2384058440, -0.1887703344, 0.0, 0.7310585786]),
+        ];
+        for (activation, values) in expected {
+            let values: [f64; 4] = values;
+            let tolerance = Tolerance::<f64>::absolute(1e-9);
+            activation.apply(x()).into_data().assert_approx_eq(&values.into(), tolerance);
+        }
+    }
+}

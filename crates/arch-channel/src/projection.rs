@@ -1,0 +1,31 @@
+//! The linear maps of the channel mixers.
+
+use ansatz_core::ConfigError;
+use burn::nn::{Initializer, Linear};
+use burn::tensor::Device;
+
+/// A linear map `[input, output]` drawn by `initializer`, its bias zero.
+pub(crate) fn linear(
+    [input, output]: [usize; 2],
+    initializer: Initializer,
+    bias: bool,
+    device: &Device,
+) -> Linear {
+    Linear {
+        weight: initializer.init_with([input, output], Some(input), Some(output), device),
+        bias: bias.then(|| Initializer::Zeros.init([output], device)),
+    }
+}
+
+/// Checks a ratio of hidden width to width.
+pub(crate) fn check_expansion(expansion: f64) -> Result<(), ConfigError> {
+    if expansion.is_finite() && expansion > 0.0 && expansion <= 64.0 {
+        return Ok(());
+    }
+    Err(ConfigError::value("expansion", format!("a ratio of {expansion}"), "above 0 up to 64"))
+}
+
+/// The hidden width: `expansion × width`, rounded, at least 1.
+pub(crate) fn hidden_width(expansion: f64, width: usize) -> usize {
+    ((expansion * width as f64).round() as usize).max(1)
+}

@@ -1,0 +1,166 @@
+//! The typed config of the stack.
+
+use ansatz_core::{
+    BackboneConfig, BoxedBackbone, Build, Choice, Component, ConfigError, FeatureSpec, Registry, Result, role,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Block, Norm, Positions, Residual, Stack};
+
+/// Residual blocks of sequence mixers and channel mixers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StackConfig {
+    /// Values per token, 1 up to 65536.
+    #[schemars(range(min = 1, max = 65536))]
+    pub width: usize,
+    /// Blocks, 1 up to 1024.
+    #[schemars(range(min = 1, max = 1024))]
+    pub depth: usize,
+    /// The sequence mixers, from the first block on, begun again where the list ends: one entry makes all
+    /// blocks alike, two alternate. At least one.
+    pub pattern: Vec<Choice<role::Mixer>>,
+    /// The channel mixer of every block.
+    pub channel: Choice<role::Channel>,
+    /// The norm before every mixer and at the end.
+    pub norm: NormKind,
+    /// Added to the variance inside every norm, above 0 up to 1.
+    #[schemars(range(max = 1.0))]
+    pub epsilon: f64,
+    /// How tokens are told where they stand.
+    pub positions: PositionKind,
+    /// Probability with which each value of a residual branch is dropped while training, 0 up to but not
+    /// including 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub dropout: f64,
+    /// Probability with which an example skips a residual branch of the last block while training, 0 up to
+    /// but not including 1; it rises linearly from 0 at the first block.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub stochastic_depth: f64,
+}
+
+/// The norm of a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormKind {
+    /// Mean 0 and variance 1 for each token, then scale and shift.
+    Layer,
+    /// Mean square 1 for each token, then scale.
+    Rms,
+}
+
+/// How tokens are told where they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PositionKind {
+    /// A learned vector for each position is added; there are as many as the longest example has tokens.
+    Learned,
+    /// Sines and cosines of the position are added; they have no end.
+    Sinusoidal,
+    /// Nothing is added: the mixers tell positions apart by themselves, or need not.
+    None,
+}
+
+impl Default for StackConfig {
+    fn default() -> Self {
+        Self {
+            width: 64,
+            depth: 4,
+            pattern: vec![Choice::of("attention")],
+            channel: Choice::of("mlp"),
+            norm: NormKind::Layer,
+            epsilon: 1e-6,
+            positions: PositionKind::Learned,
+            dropout: 0.0,
+            stochastic_depth: 0.0,
+        }
+    }
+}
+
+impl Component for StackConfig {
+    const KIND: &'static str = "stack";
+    const ABOUT: &'static str =
+        "pre-norm residual blocks of sequence mixers, in any pattern along the depth, and a channel mixer";
+    const CITATION: &'static str = "Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762; norm \
+        before the mixers: Xiong et al., On Layer Normalization in the Transformer Architecture, 2020, \
+        arXiv:2002.04745";
+
+    fn complete(&mut self, registry: &Registry) -> Result<(), ConfigError> {
+        self.check()?;
+        for (index, mixer) in self.pattern.iter_mut().enumerate() {
+            mixer.complete(&format!("pattern[{index}]"), registry)?;
+        }
+        self.channel.complete("channel", registry)
+    }
+}
+
+impl StackConfig {
+    /// Checks the ranges of the stack's own values.
+    fn check(&self) -> Result<(), ConfigError> {
+        let whole = |path: &str, value: usize, largest: usize| {
+            let problem = || ConfigError::value(path, value.to_string(), format!("1 up to {largest}"));
+            if (1..=largest).contains(&value) { Ok(()) } else { Err(problem()) }
+        };
+        let probability = |path: &str, value: f64| {
+            let problem = || {
+                let problem = format!("a probability of {value}");
+                ConfigError::value(path, problem, "0 up to but not including 1")
+            };
+            if (0.0..1.0).contains(&value) { Ok(()) } else { Err(problem()) }
+        };
+        whole("width", self.width, 65536)?;
+        whole("depth", self.depth, 1024)?;
+        if self.pattern.is_empty() {
+            let expected = "at least one mixer, e.g. [[backbone.pattern]] kind = \"attention\"";
+            return Err(ConfigError::value("pattern", "an empty list", expected));
+        }
+        if !(self.epsilon > 0.0 && self.epsilon <= 1.0) {
+            return Err(ConfigError::value("epsilon", self.epsilon.to_string(), "above 0 up to 1"));
+        }
+        probability("dropout", self.dropout)?;
+        probability("stochastic_depth", self.stochastic_depth)
+    }
+
+    /// Builds the stack for features of shape `input`.
+    ///
+    /// # Errors
+    /// When a value is out of range, the features have another width, or a mixer does not fit it.
+    pub fn build(&self, input: &FeatureSpec, build: &Build) -> Result<Stack> {
+        self.check()?;
+        if input.width != self.width {
+            let problem = format!("{} but the stem makes tokens of {}", self.width, input.width);
+            return Err(ConfigError::value("width", problem, format!("{}", input.width)).into());
+        }
+        let channel = self.channel.resolve("channel", build.registry)?;
+        let norm = || Norm::new(self.norm, self.width, self.epsilon, build.device);
+        let blocks = (0..self.depth).map(|index| {
+            let entry = index % self.pattern.len();
+            let path = format!("pattern[{entry}]");
+            let mixer = self.pattern[entry].resolve(&path, build.registry)?;
+            let depth = index as f64 / (self.depth - 1).max(1) as f64;
+            Ok(Block {
+                mixer_norm: norm(),
+                mixer: mixer.init(self.width, build).map_err(|error| error.under(&path))?,
+                channel_norm: norm(),
+                channel: channel.init(self.width, build).map_err(|error| error.under("channel"))?,
+                residual: Residual::new(self.dropout, self.stochastic_depth * depth),
+            })
+        });
+        Ok(Stack {
+            positions: Positions::new(self.positions, input, build.device),
+            blocks: blocks.collect::<Result<_>>()?,
+            norm: norm(),
+        })
+    }
+}
+
+impl BackboneConfig for StackConfig {
+    fn width(&self) -> Option<usize> {
+        Some(self.width)
+    }
+
+    fn init(&self, input: &FeatureSpec, build: &Build) -> Result<BoxedBackbone> {
+        Ok(BoxedBackbone::new(self.build(input, build)?))
+    }
+}
