@@ -16,6 +16,8 @@ use crate::{Experiment, Summary, write_atomically};
 /// | `model.safetensors` | the weights that were kept |
 /// | `metrics.jsonl` | one line per epoch and per logged step |
 /// | `summary.json` | the figures |
+/// | `layers.json` | the table of layers |
+/// | `mistakes.json`, `mistakes/` | the examples the network was most wrong about |
 /// | `report.html` | all of it to look at |
 /// | `checkpoints/` | what a stopped run goes on from |
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,7 +33,7 @@ impl Default for ScheduleConfig {
 impl ScheduleConfig {
     /// The part of the optimizer's learning rate, in 0–1, for the step behind `done` of `total` steps.
     ///
-    /// For "plateau" without what the validation loss has made of it: see [`crate::plateau::Patience`].
+    /// For "plateau" this is the warm-up alone, without what the validation loss makes of the rate.
     pub fn factor(&self, done: u64, total: u64) -> f64 {
         match self {
             Self::Constant(schedule) => warm_up(done, total, schedule.warmup).unwrap_or(1.0),
