@@ -1,0 +1,103 @@
+//! The typed config of classification.
+
+use ansatz_core::{
+    BoxedHead, Component, ConfigError, Error, FeatureSpec, Registry, Result, Scorer, Target, TaskConfig,
+};
+use burn::tensor::Device;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ClassifyHead, ClassifyScorer, Pool};
+
+/// To which of the named classes an example belongs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassifyConfig {
+    /// How the tokens of an example become one.
+    pub pool: Pool,
+    /// The share of the target that is spread evenly over all classes while training, 0 up to but not
+    /// including 1 (Szegedy et al. 2016, section 7).
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub label_smoothing: f64,
+}
+
+impl Default for ClassifyConfig {
+    fn default() -> Self {
+        Self { pool: Pool::Mean, label_smoothing: 0.0 }
+    }
+}
+
+impl Component for ClassifyConfig {
+    const KIND: &'static str = "classify";
+    const ABOUT: &'static str = "one of the named classes per example, by cross entropy";
+    const CITATION: &'static str = "label smoothing: Szegedy et al., Rethinking the Inception Architecture for \
+        Computer Vision, 2016, arXiv:1512.00567";
+
+    fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
+        if (0.0..1.0).contains(&self.label_smoothing) {
+            return Ok(());
+        }
+        Err(ConfigError::value(
+            "label_smoothing",
+            format!("a share of {}", self.label_smoothing),
+            "0 up to but not including 1",
+        ))
+    }
+}
+
+/// The names of the classes.
+fn names(target: &Target) -> Result<&[String]> {
+    let Target::Classes { names } = target;
+    if names.is_empty() {
+        return Err(Error::input(
+            "the labels of the data",
+            "there are no classes",
+            "at least one class",
+            "check the source: are its folders or label column as the data model expects them?",
+        ));
+    }
+    Ok(names)
+}
+
+impl TaskConfig for ClassifyConfig {
+    fn head(&self, features: &FeatureSpec, target: &Target, device: &Device) -> Result<BoxedHead> {
+        self.clone().complete(&Registry::default())?;
+        let classes = names(target)?.len();
+        let head = ClassifyHead::new(features.width, classes, self.pool, self.label_smoothing, device);
+        Ok(BoxedHead::new(head))
+    }
+
+    fn scorer(&self, target: &Target) -> Result<Box<dyn Scorer>> {
+        Ok(Box::new(ClassifyScorer::new(names(target)?.to_vec())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_out_of_range_is_named() {
+        for label_smoothing in [-0.1, 1.0, f64::NAN] {
+            let mut config = ClassifyConfig { label_smoothing, ..ClassifyConfig::default() };
+            let message = config.complete(&Registry::default()).unwrap_err().to_string();
+            assert!(message.contains("`label_smoothing`: a share of"), "{message}");
+        }
+    }
+
+    #[test]
+    fn data_without_classes_are_refused() {
+        let target = Target::Classes { names: Vec::new() };
+        assert!(ClassifyConfig::default().scorer(&target).is_err());
+        let names = vec!["a".to_owned()];
+        assert!(ClassifyConfig::default().scorer(&Target::Classes { names }).is_ok());
+    }
+
+    #[test]
+    fn the_config_reads_its_own_rendering() {
+        let config: ClassifyConfig = ansatz_core::parse("pool = \"first\"".parse().unwrap()).unwrap();
+        assert_eq!(config, ClassifyConfig { pool: Pool::First, ..ClassifyConfig::default() });
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(text, "pool = \"first\"\nlabel_smoothing = 0.0\n");
+    }
+}

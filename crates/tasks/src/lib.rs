@@ -1,0 +1,16 @@
+//! What a network can be asked to do: the head, the loss and the scores of each task.
+//!
+//! A task is the only place that knows what an output means. Training, evaluation and reports see a loss to
+//! lower and named figures, so a new task needs no change there.
+
+mod classify;
+mod confusion;
+mod cross_entropy;
+mod head;
+mod pool;
+mod scorer;
+
+pub use classify::ClassifyConfig;
+pub use head::ClassifyHead;
+pub use pool::Pool;
+pub use scorer::ClassifyScorer;
