@@ -114,3 +114,34 @@ impl Mixer for Attention {
         2 * length as u64 * (projections + mixing) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_core::BoxedMixer;
+
+    #[test]
+    fn attention_conforms() {
+        let device = ansatz_device::open("cpu").unwrap();
+        for causal in [false, true] {
+            for (heads, key_value_heads, head_width) in
+                [(1, None, None), (4, None, None), (4, Some(2), Some(5))]
+            {
+                let default = AttentionConfig::default();
+                let config = AttentionConfig { heads, key_value_heads, head_width, causal, ..default };
+                let build = |width, device: &Device| Ok(BoxedMixer::new(config.build(width, device)?));
+                let checked = ansatz_conformance::mixer(build).named(format!("{config:?}")).check(&device);
+                let report = checked.unwrap_or_else(|failure| panic!("{failure}"));
+                assert_eq!(report.covers(ansatz_conformance::Property::Recurrence), causal);
+            }
+        }
+    }
+
+    #[test]
+    fn operations_are_counted() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let layer = AttentionConfig::default().build(8, &device).unwrap();
+        // Four projections of 8 × 8, and for each of 4 heads two products of 3 × 2 × 3.
+        assert_eq!(layer.flops(3), 2 * (4 * 3 * 64 + 4 * 2 * 18));
+    }
+}

@@ -164,3 +164,87 @@ impl BackboneConfig for StackConfig {
         Ok(BoxedBackbone::new(self.build(input, build)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_arch_attention::AttentionConfig;
+    use ansatz_arch_channel::{GatedMlpConfig, MlpConfig};
+
+    fn registry() -> Registry {
+        Registry::default()
+            .mixer::<AttentionConfig>()
+            .channel::<MlpConfig>()
+            .channel::<GatedMlpConfig>()
+            .backbone::<StackConfig>()
+    }
+
+    fn choice(settings: &str) -> Choice<role::Backbone> {
+        Choice::with("stack", settings.parse().expect("valid TOML"))
+    }
+
+    fn message(settings: &str) -> String {
+        choice(settings).resolve("backbone", &registry()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_rendered_config_shows_every_nested_value() {
+        let mut config =
+            choice("pattern = [{ kind = \"attention\", causal = true }, { kind = \"attention\" }]");
+        config.complete("backbone", &registry()).unwrap();
+        let settings = &config.settings;
+        assert_eq!(settings["depth"].as_integer(), Some(4));
+        assert_eq!(settings["norm"].as_str(), Some("layer"));
+        assert_eq!(settings["pattern"][0]["causal"].as_bool(), Some(true));
+        assert_eq!(settings["pattern"][1]["heads"].as_integer(), Some(4));
+        assert_eq!(settings["channel"]["kind"].as_str(), Some("mlp"));
+        assert_eq!(settings["channel"]["activation"].as_str(), Some("gelu"));
+        let again = settings.clone();
+        config.complete("backbone", &registry()).unwrap();
+        assert_eq!(config.settings, again);
+    }
+
+    #[test]
+    fn errors_name_the_whole_path() {
+        let heds = message("pattern = [{ kind = \"attention\", heds = 2 }]");
+        assert!(heds.contains("unknown key `backbone.pattern[0].heds`"), "{heds}");
+        assert!(heds.contains("did you mean `heads`?"), "{heds}");
+        for (settings, path) in [
+            (
+                "pattern = [{ kind = \"attention\" }, { kind = \"attention\", heads = 0 }]",
+                "backbone.pattern[1].heads",
+            ),
+            ("pattern = [{ kind = \"atention\" }]", "backbone.pattern[0].kind"),
+            ("pattern = []", "backbone.pattern"),
+            ("channel = { kind = \"mlp\", expansion = -1.0 }", "backbone.channel.expansion"),
+            ("channel = { kind = \"mlp\", activation = \"geluu\" }", "backbone.channel.activation"),
+            ("width = 0", "backbone.width"),
+            ("depth = 2000", "backbone.depth"),
+            ("epsilon = 0.0", "backbone.epsilon"),
+            ("dropout = 1.0", "backbone.dropout"),
+            ("stochastic_depth = nan", "backbone.stochastic_depth"),
+            ("norm = \"batch\"", "backbone.norm"),
+        ] {
+            let message = message(settings);
+            assert!(message.contains(&format!("`{path}`")), "{settings}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_mixer_that_does_not_fit_the_width_is_named() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let registry = registry();
+        let build = Build { registry: &registry, device: &device };
+        let config = StackConfig { width: 10, ..StackConfig::default() };
+        let message = config.build(&FeatureSpec::row(3, 10), &build).unwrap_err().to_string();
+        assert!(message.contains("`pattern[0].heads`: 4 heads do not divide a width of 10"), "{message}");
+        let message = config.build(&FeatureSpec::row(3, 8), &build).unwrap_err().to_string();
+        assert!(message.contains("`width`: 10 but the stem makes tokens of 8"), "{message}");
+    }
+
+    #[test]
+    fn the_registry_conforms() {
+        let device = ansatz_device::open("cpu").unwrap();
+        ansatz_conformance::registry(&registry(), &device).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}

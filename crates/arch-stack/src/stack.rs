@@ -82,3 +82,95 @@ impl Backbone for Stack {
         layers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NormKind, PositionKind, StackConfig};
+    use ansatz_arch_attention::AttentionConfig;
+    use ansatz_arch_channel::{GatedMlpConfig, MlpConfig};
+    use ansatz_conformance::Property;
+    use ansatz_core::{BoxedBackbone, Build, Choice, Registry};
+    use burn::tensor::{Bool, Device, Distribution};
+
+    fn registry() -> Registry {
+        Registry::default().mixer::<AttentionConfig>().channel::<MlpConfig>().channel::<GatedMlpConfig>()
+    }
+
+    fn attention(causal: bool, heads: usize) -> Choice<ansatz_core::role::Mixer> {
+        Choice::typed(&AttentionConfig { causal, heads, ..AttentionConfig::default() }).unwrap()
+    }
+
+    fn build(config: &StackConfig, input: &FeatureSpec, device: &Device) -> ansatz_core::Result<Stack> {
+        config.build(input, &Build { registry: &registry(), device })
+    }
+
+    #[test]
+    fn stacks_conform() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let default = StackConfig { width: 8, depth: 3, ..StackConfig::default() };
+        let causal = vec![attention(true, 2), attention(true, 4)];
+        let configs = [
+            StackConfig { norm: NormKind::Rms, positions: PositionKind::None, ..default.clone() },
+            StackConfig { pattern: causal.clone(), ..default.clone() },
+            StackConfig {
+                pattern: causal,
+                positions: PositionKind::Sinusoidal,
+                channel: Choice::of("gated-mlp"),
+                ..default.clone()
+            },
+            StackConfig { pattern: vec![attention(true, 2), attention(false, 2)], ..default },
+        ];
+        for (config, recurrent) in configs.iter().zip([false, true, true, false]) {
+            let build =
+                |input: &FeatureSpec, device: &Device| Ok(BoxedBackbone::new(build(config, input, device)?));
+            let checked = ansatz_conformance::backbone(build).named(format!("{config:?}")).check(&device);
+            let report = checked.unwrap_or_else(|failure| panic!("{failure}"));
+            assert_eq!(report.covers(Property::Recurrence), recurrent);
+        }
+    }
+
+    #[test]
+    fn patterns_begin_again_where_they_end() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let pattern = vec![attention(false, 1), attention(false, 2)];
+        let config = StackConfig { width: 4, depth: 5, pattern, ..StackConfig::default() };
+        let input = FeatureSpec::row(3, 4);
+        let stack = build(&config, &input, &device).unwrap();
+        let tokens = Tensor::<3>::random([2, 3, 4], Distribution::Default, &device);
+        let readings = stack.influence(Features::row(tokens));
+        let heads: Vec<_> =
+            readings.iter().map(|(name, reading)| (name.as_str(), reading.dims()[1])).collect();
+        let expected = [1, 2, 1, 2, 1];
+        let names: Vec<_> = (0..5).map(|index| format!("blocks.{index}.mixer")).collect();
+        assert_eq!(heads, names.iter().map(String::as_str).zip(expected).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn mask_and_grid_are_kept() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let grid = ansatz_core::Grid { height: 2, width: 3 };
+        let config = StackConfig { width: 4, depth: 1, ..StackConfig::default() };
+        let stack = build(&config, &FeatureSpec::picture(grid, 4), &device).unwrap();
+        let mask = Tensor::<2, Bool>::from_data([[true, true, false, true, true, true]], &device);
+        let tokens = Tensor::<3>::random([1, 6, 4], Distribution::Default, &device);
+        let features = Features { tokens, mask: Some(mask.clone()), grid: Some(grid) };
+        let output = stack.forward(features);
+        assert_eq!(output.grid, Some(grid));
+        output.mask.expect("the mask").into_data().assert_eq(&mask.into_data(), true);
+    }
+
+    #[test]
+    fn layers_count_what_the_blocks_hold_and_cost() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let config = StackConfig { width: 8, depth: 2, ..StackConfig::default() };
+        let input = FeatureSpec::row(5, 8);
+        let stack = build(&config, &input, &device).unwrap();
+        let layers = stack.layers(&input);
+        assert_eq!(layers.iter().map(|layer| layer.parameters).sum::<usize>(), stack.num_params());
+        let mixer = layers.iter().find(|layer| layer.name == "blocks.1.mixer").unwrap();
+        assert_eq!(mixer.parameters, 4 * (64 + 8));
+        assert_eq!(mixer.flops, stack.blocks[1].mixer.flops(5) + 40);
+        assert_eq!(layers.len(), 1 + 2 * 4 + 1);
+    }
+}
