@@ -16,8 +16,19 @@ fn processor_and_gpu_agree_after_twenty_steps() {
         // Dropout draws from the device's own random numbers, which differ between devices.
         program.write("small.toml", SMALL);
         program.succeed(&[
-            "train", "small.toml", "--out", "run", "--quiet", "--device", device,
-            "--set", "train.epochs=1", "--set", "train.log_every=1", "--set", "backbone.dropout=0.0",
+            "train",
+            "small.toml",
+            "--out",
+            "run",
+            "--quiet",
+            "--device",
+            device,
+            "--set",
+            "train.epochs=1",
+            "--set",
+            "train.log_every=1",
+            "--set",
+            "backbone.dropout=0.0",
         ]);
         let log = String::from_utf8(program.read("run/metrics.jsonl")).expect("text");
         let events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

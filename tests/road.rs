@@ -60,8 +60,7 @@ fn one_seed_gives_one_network() {
 fn events_are_json_lines() {
     let program = Program::new();
     program.write("small.toml", crate::program::SMALL);
-    let out =
-        program.succeed(&["train", "small.toml", "--out", "run", "--json", "--set", "train.epochs=1"]);
+    let out = program.succeed(&["train", "small.toml", "--out", "run", "--json", "--set", "train.epochs=1"]);
     let lines: Vec<serde_json::Value> =
         out.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
     assert_eq!(lines[0]["event"], "started");

@@ -96,11 +96,17 @@ pub(crate) fn table(out: &mut dyn Write, heading: &[&str], rows: &[Vec<String>])
         let cells = rows.iter().filter_map(|row| row.get(column)).map(String::as_str);
         cells.chain(heading.get(column).copied()).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
+    // A figure is a number, perhaps with a short unit behind it.
+    let figure = |cell: &String| {
+        cell.starts_with(|first: char| first.is_ascii_digit())
+            && cell.chars().filter(|letter| letter.is_alphabetic()).count() <= 2
+    };
     let figures = |column: usize| {
         let mut cells = rows.iter().filter_map(|row| row.get(column)).peekable();
-        cells.peek().is_some() && cells.all(|cell| cell.starts_with(|first: char| first.is_ascii_digit()))
+        cells.peek().is_some() && cells.all(figure)
     };
-    let shape: Vec<(usize, bool)> = (0..heading.len()).map(|column| (width(column), figures(column))).collect();
+    let shape: Vec<(usize, bool)> =
+        (0..heading.len()).map(|column| (width(column), figures(column))).collect();
     let mut line = |cells: Vec<&str>| -> io::Result<()> {
         let padded = cells.iter().zip(&shape).map(|(cell, (width, right))| {
             if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }

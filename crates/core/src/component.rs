@@ -62,7 +62,7 @@ fn explain(path: String, message: &str) -> ConfigError {
     let Some(rest) = message.strip_prefix("unknown field ") else {
         let (problem, expected) =
             message.split_once(", expected ").unwrap_or((message, "a value as in `ansatz config schema`"));
-        return ConfigError::value(path, problem, expected);
+        return ConfigError::value(path, problem, plain(expected));
     };
     let mut names = rest.split('`').skip(1).step_by(2);
     let given = names.next().unwrap_or_default();
@@ -78,6 +78,18 @@ fn explain(path: String, message: &str) -> ConfigError {
         path,
         nearest: nearest(given, known.iter().copied()),
         known: if known.is_empty() { "no keys at all".to_owned() } else { known.join(", ") },
+    }
+}
+
+/// What a Rust type is to somebody who writes a config.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list, [ … ]",
+        other => other,
     }
 }
 
@@ -125,7 +137,7 @@ mod tests {
         };
         assert_eq!(path, "inner.rate");
         assert_eq!(problem, "invalid type: string \"fast\"");
-        assert_eq!(expected, "f64");
+        assert_eq!(expected, "a number");
     }
 
     #[test]

@@ -183,7 +183,7 @@ roles! {
     /// Backbones: features in, features out.
     Backbone, "backbone", backbones, backbone, BackboneConfig;
     /// Data models: from a source to batches.
-    Data, "data", data_models, data_model, DataModel;
+    Data, "data-model", data_models, data_model, DataModel;
     /// Tasks: head, loss and scores.
     Task, "task", tasks, task, TaskConfig;
 }
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(sum["additionalProperties"], false);
         let pile = &definitions["backbone"]["oneOf"][0];
         assert_eq!(pile["properties"]["pattern"]["items"]["$ref"], "#/$defs/mixer");
-        for role in ["mixer", "channel", "backbone", "data", "task"] {
+        for role in ["mixer", "channel", "backbone", "data-model", "task"] {
             assert!(definitions[role]["oneOf"].is_array(), "{role}");
         }
     }

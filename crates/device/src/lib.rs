@@ -110,6 +110,15 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     open().map_err(|problem| DeviceError::Absent { name: known.name, problem })
 }
 
+/// The device that weights are drawn on, whichever they are trained on: the processor, where the build has it,
+/// so that one seed gives one network everywhere. Otherwise the first device of the build.
+///
+/// # Errors
+/// When the build contains no device, or the only one is not in the machine.
+pub fn host() -> Result<Device, DeviceError> {
+    open(available().first().copied().unwrap_or("cpu"))
+}
+
 /// ndarray is deprecated by burn in favour of flex; it stays because users ask for it by name.
 #[cfg(feature = "ndarray")]
 #[allow(deprecated)]

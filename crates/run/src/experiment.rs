@@ -125,4 +125,20 @@ impl Experiment {
     pub fn render(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|error| ConfigError::Syntax(error.to_string()).into())
     }
+
+    /// The JSON Schema of experiments: every key with its meaning, every registered component. `train` is
+    /// the schema of the training settings, which this crate does not know.
+    pub fn schema(registry: &Registry, train: serde_json::Value) -> serde_json::Value {
+        let mut generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
+        let mut root = Self::json_schema(&mut generator).to_value();
+        let mut definitions = registry.definitions(&mut generator);
+        definitions.extend(generator.take_definitions(true));
+        definitions.insert("train".to_owned(), train);
+        if let Some(root) = root.as_object_mut() {
+            root.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+            root.insert("title".to_owned(), "An Ansatz experiment".into());
+            root.insert("$defs".to_owned(), definitions.into());
+        }
+        root
+    }
 }

@@ -26,11 +26,12 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a new run folder.
+    /// The place of a new run, which is only made by [`RunFolder::make`], once it is known that the run can
+    /// begin.
     ///
     /// # Errors
     /// When there is a run already, or the folder holds anything else.
-    pub fn create(path: &Path) -> Result<Self> {
+    pub fn vacant(path: &Path) -> Result<Self> {
         let occupied = match fs::read_dir(path) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
@@ -53,8 +54,15 @@ impl RunFolder {
                 "give another --out",
             ));
         }
-        fs::create_dir_all(path).map_err(Error::file(path, "create"))?;
         Ok(folder)
+    }
+
+    /// Makes the folder, unless it is there.
+    ///
+    /// # Errors
+    /// When the system refuses it.
+    pub fn make(&self) -> Result<()> {
+        fs::create_dir_all(&self.path).map_err(Error::file(&self.path, "create"))
     }
 
     /// A run folder that is there.

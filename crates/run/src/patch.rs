@@ -6,7 +6,7 @@ use ansatz_core::ConfigError;
 
 /// One value put over a config: a dotted path, list entries by number, and a value in TOML.
 ///
-/// `train.epochs=3`, `backbone.pattern.0.heads=2`, `title="a name"`; a value that is not TOML is taken as a
+/// `train.epochs=3`, `backbone.pattern[0].heads=2`, `title="a name"`; a value that is not TOML is taken as a
 /// string, so `backbone.norm=rms` needs no quotes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch {
@@ -21,7 +21,8 @@ impl FromStr for Patch {
         let (path, value) = text.split_once('=').ok_or_else(|| {
             ConfigError::value(text, "there is no `=` in it", "key=value, such as train.epochs=3")
         })?;
-        let path = path.trim();
+        // Errors name list entries as `pattern[0]`; that form is read as well.
+        let path = path.trim().replace('[', ".").replace(']', "");
         if path.is_empty() || path.split('.').any(str::is_empty) {
             return Err(ConfigError::value(
                 text,
@@ -36,7 +37,7 @@ impl FromStr for Patch {
             .filter(|table| table.len() == 1)
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-        Ok(Self { path: path.to_owned(), value })
+        Ok(Self { path, value })
     }
 }
 
@@ -127,6 +128,7 @@ mod tests {
     fn list_entries_are_counted_from_zero() {
         let table = patched("[[p]]\nx = 1\n[[p]]\nx = 2", "p.1.x=5").unwrap();
         assert_eq!(table["p"][1]["x"].as_integer(), Some(5));
+        assert_eq!(patched("[[p]]\nx = 1\n[[p]]\nx = 2", "p[1].x=5").unwrap(), table);
         assert!(patched("[[p]]\nx = 1", "p.7.x=5").is_err());
     }
 

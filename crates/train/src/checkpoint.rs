@@ -150,9 +150,12 @@ impl Checkpoint {
         let record =
             ModuleRecord::from_bytes(self.bytes(name)?).map_err(|error| self.damaged(&error.to_string()))?;
         model.try_load_record(record).map_err(|error| {
+            // burn lists everything that differs, in quotes; the first says enough.
+            let problem = error.to_string();
+            let first = problem.split('"').nth(1).unwrap_or(&problem);
             Error::input(
                 self.path.display(),
-                format!("the checkpoint is of another network: {error}"),
+                format!("the checkpoint is of another network: {first}"),
                 "a checkpoint of the network that config.toml of the run describes",
                 "restore the run's config.toml, or train anew into another folder",
             )

@@ -30,7 +30,9 @@ pub struct Setting<'a> {
     pub places: &'a Places,
     /// Where the network is trained, with or without autodiff.
     pub device: &'a Device,
-    /// That device's name, for the figures.
+    /// Where the weights are drawn: the same for every `device`, so that one seed gives one network on all.
+    pub host: &'a Device,
+    /// The name of `device`, for the figures.
     pub device_name: &'a str,
     /// Raised from outside, by Ctrl-C or a button: the run finishes its step, saves, and ends.
     pub stop: Arc<AtomicBool>,
@@ -50,8 +52,10 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     let mut experiment = experiment.clone();
     complete(&mut experiment)?;
     let opened = Opened::new(&experiment, &setting)?;
-    folder.write_preparation(&opened.data.encoder().preparation()?)?;
     let model = opened.model(&experiment, &setting)?;
+    // Not before all that can be refused was looked at.
+    folder.make()?;
+    folder.write_preparation(&opened.data.encoder().preparation()?)?;
     write_layers(&model, folder)?;
     // Last, because the folder is a run as soon as it has a config.
     folder.write_experiment(&experiment)?;
@@ -127,7 +131,8 @@ impl Opened {
             backbone: &*self.plan.backbone,
             task: &*self.plan.task,
         };
-        Model::init(&network, experiment.seed.into(), &training_device(setting))
+        let host = setting.host.clone().inner().autodiff();
+        Ok(Model::init(&network, experiment.seed.into(), &host)?.fork(&training_device(setting)))
     }
 
     fn recipe(&self, experiment: &Experiment) -> Recipe {

@@ -1,7 +1,8 @@
 //! A mixer that is one decaying average per channel.
 
 use ansatz_core::{
-    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result, State,
+    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
+    State,
 };
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};

@@ -56,7 +56,13 @@ fn list(arguments: &List, out: &mut dyn Write) -> Outcome {
     }
     let cells = |row: &Row| {
         let here = if row.here { "here" } else { "to get" };
-        vec![row.name.to_owned(), here.to_owned(), bytes(row.bytes), row.source.clone(), row.sentence.to_owned()]
+        vec![
+            row.name.to_owned(),
+            here.to_owned(),
+            bytes(row.bytes),
+            row.source.clone(),
+            row.sentence.to_owned(),
+        ]
     };
     let cells: Vec<_> = rows.iter().map(cells).collect();
     output::table(out, &["name", "state", "size", "source", "what it is"], &cells)?;

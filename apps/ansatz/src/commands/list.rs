@@ -37,7 +37,13 @@ pub(super) fn execute(arguments: &List, registry: &Registry, out: &mut dyn Write
             role = row.role;
         }
         let missing = role == "device" && !ansatz_device::available().contains(&row.name);
-        writeln!(out, "  {:<14} {}{}", row.name, row.about, if missing { " (not in this build)" } else { "" })?;
+        writeln!(
+            out,
+            "  {:<14} {}{}",
+            row.name,
+            row.about,
+            if missing { " (not in this build)" } else { "" }
+        )?;
         if !row.citation.is_empty() {
             writeln!(out, "  {:<14} {}", "", row.citation)?;
         }

@@ -20,6 +20,7 @@ pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write
         registry,
         places: &places()?,
         device: &device,
+        host: &ansatz_device::host()?,
         device_name: &arguments.device.device,
         stop: Arc::clone(&stop),
         listeners: listeners(&arguments, &stop),
@@ -34,12 +35,15 @@ pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write
             let mut experiment = config::read(path, &arguments.patches.set, registry)?;
             experiment.seed = arguments.seed.unwrap_or(experiment.seed);
             let place = arguments.out.clone().unwrap_or_else(|| free_folder(path));
-            let folder = RunFolder::create(&place)?;
+            let folder = RunFolder::vacant(&place)?;
             let summary = ansatz_train::train(&experiment, &folder, run)?;
             (folder, summary)
         }
         (None, None) => unreachable!("clap asks for a config or --resume"),
     };
+    if summary.ended != "interrupted" {
+        ansatz_report::write(&folder)?;
+    }
     if arguments.json { output::json(out, &summary) } else { conclude(&folder, &summary, out) }
 }
 
@@ -84,14 +88,19 @@ fn free_folder(config: &Path) -> PathBuf {
 fn conclude(folder: &RunFolder, summary: &Summary, out: &mut dyn Write) -> Outcome {
     let run = folder.path().display();
     if summary.ended == "interrupted" {
-        writeln!(out, "stopped behind step {} and saved; go on with: ansatz train --resume {run}", summary.steps)?;
+        writeln!(
+            out,
+            "stopped behind step {} and saved; go on with: ansatz train --resume {run}",
+            summary.steps
+        )?;
         return Ok(());
     }
     let mut rows = Vec::new();
     for (part, figures) in [("validation", &summary.validation), ("test", &summary.test)] {
         let Some(figures) = figures else { continue };
         for (name, value) in &figures.values {
-            let text = if name == "accuracy" { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
+            let text =
+                if name == "accuracy" { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
             rows.push((format!("{part} {name}"), text));
         }
         rows.push((format!("{part} examples"), grouped(figures.examples as u64)));

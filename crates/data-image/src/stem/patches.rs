@@ -39,7 +39,7 @@ impl Patches {
             let divisors = (1..=height.min(width)).filter(|side| height % side == 0 && width % side == 0);
             let divisors: Vec<String> = divisors.map(|side| side.to_string()).collect();
             return Err(ConfigError::value(
-                "data.stem.patches.size",
+                "stem.patches.size",
                 problem,
                 format!("one of {}", divisors.join(", ")),
             ));

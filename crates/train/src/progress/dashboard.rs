@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ static KILLED: AtomicBool = AtomicBool::new(false);
 /// Ctrl-C interrupts the process as ever, so a program that draws a dashboard should catch it and raise the
 /// flag, too.
 ///
-/// Where standard input or output is no terminal there is nothing to draw on: [`Plain`] lines go to standard
-/// error instead.
+/// Where standard input or output is no terminal there is nothing to draw on, and where the program holds
+/// standard output locked nobody else can draw: [`Plain`] lines go to standard error instead.
 #[derive(Debug)]
 pub struct Dashboard {
     stop: Arc<AtomicBool>,
@@ -61,16 +61,23 @@ impl Dashboard {
 
     fn open(&mut self, event: &Event) {
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-        let thread = std::thread::Builder::new().name(DRAWING.to_owned());
+        let drawing = if terminal && !KILLED.load(Ordering::Relaxed) { self.draw(event) } else { None };
+        self.screen = drawing.unwrap_or_else(|| Screen::Lines(Plain::new(std::io::stderr())));
+    }
+
+    /// Begins to draw, unless somebody holds standard output locked: the renderer would wait for ever.
+    fn draw(&self, event: &Event) -> Option<Screen> {
         let (events, heard) = channel();
+        let (ready, is_ready) = sync_channel(0);
         let (first, stop) = (event.clone(), Arc::clone(&self.stop));
-        let drawing = (terminal && !KILLED.load(Ordering::Relaxed))
-            .then(|| thread.spawn(move || keep_drawing(&first, &heard, &stop)).ok())
-            .flatten();
-        self.screen = match drawing {
-            Some(drawing) => Screen::Drawing(events, drawing),
-            None => Screen::Lines(Plain::new(std::io::stderr())),
-        };
+        let thread = std::thread::Builder::new().name(DRAWING.to_owned()).spawn(move || {
+            drop(std::io::stdout().lock());
+            if ready.send(()).is_ok() {
+                keep_drawing(&first, &heard, &stop);
+            }
+        });
+        is_ready.recv_timeout(3 * LOOK_EVERY).ok()?;
+        Some(Screen::Drawing(events, thread.ok()?))
     }
 
     fn close(&mut self) {

@@ -87,12 +87,13 @@ pub(crate) fn run(
         registry: &registry,
         places: &places,
         device: &device,
+        host: &device,
         device_name: "cpu",
         stop: Arc::clone(stop),
         listeners,
     };
     match begin {
-        Begin::New(experiment) => ansatz_train::train(experiment, &RunFolder::create(folder)?, setting),
+        Begin::New(experiment) => ansatz_train::train(experiment, &RunFolder::vacant(folder)?, setting),
         Begin::Resumed => ansatz_train::resume(&RunFolder::open(folder)?, setting),
     }
 }
