@@ -30,7 +30,8 @@ fn architectures_see_no_data_no_training_and_not_each_other(members: &[Member], 
             let name = &dependency.name;
             let barred = ["ansatz-train", "ansatz-data", "ansatz-run", "ansatz-infer", "ansatz-arch-"];
             if barred.iter().any(|barred| name.starts_with(barred)) {
-                broken.push(format!("{} depends on {name}: an architecture knows the seam alone", member.name));
+                broken
+                    .push(format!("{} depends on {name}: an architecture knows the seam alone", member.name));
             }
         }
     }
@@ -40,7 +41,8 @@ fn compressing_and_training_do_not_see_each_other(members: &[Member], broken: &m
     for (one, other) in [("ansatz-compress", "ansatz-train"), ("ansatz-train", "ansatz-compress")] {
         for member in members.iter().filter(|member| member.name == one) {
             if member.dependencies.iter().any(|dependency| dependency.name == other) {
-                broken.push(format!("{one} depends on {other}: compressing and training never see each other"));
+                broken
+                    .push(format!("{one} depends on {other}: compressing and training never see each other"));
             }
         }
     }
@@ -51,7 +53,8 @@ fn only_device_and_ops_name_a_backend(members: &[Member], broken: &mut Broken) -
     const BACKENDS: [&str; 8] = ["flex", "ndarray", "wgpu", "cuda", "vulkan", "metal", "rocm", "tch"];
     let free = ["ansatz-device", "ansatz-ops"];
     for member in members.iter().filter(|member| !free.contains(&member.name.as_str())) {
-        for dependency in member.dependencies.iter().filter(|dependency| dependency.name.starts_with("burn")) {
+        for dependency in member.dependencies.iter().filter(|dependency| dependency.name.starts_with("burn"))
+        {
             if let Some(feature) =
                 dependency.features.iter().find(|feature| BACKENDS.contains(&feature.as_str()))
             {
@@ -96,7 +99,8 @@ fn nobody_depends_on_the_outsider(members: &[Member], broken: &mut Broken) {
 
 /// Every `const KIND` of a crate is printed by `ansatz list`.
 fn every_component_is_in_the_list(members: &[Member], broken: &mut Broken) -> Result<(), Error> {
-    let listed = capture(Command::new("cargo").args(["run", "--quiet", "--package", "ansatz", "--", "list"]))?;
+    let listed =
+        capture(Command::new("cargo").args(["run", "--quiet", "--package", "ansatz", "--", "list"]))?;
     let prefixes = ["ansatz-arch-", "ansatz-data-", "ansatz-tasks"];
     for member in
         members.iter().filter(|member| prefixes.iter().any(|prefix| member.name.starts_with(prefix)))

@@ -18,7 +18,8 @@ const CONFIGS: [&str; 4] = [
 pub(crate) fn run(configs: &[PathBuf]) -> Result<String, Error> {
     let configs = if configs.is_empty() { CONFIGS.map(PathBuf::from).to_vec() } else { configs.to_vec() };
     let mut rows = vec![
-        "| config | test accuracy | test examples | seconds | examples/s | parameters | peak memory |".to_owned(),
+        "| config | test accuracy | test examples | seconds | examples/s | parameters | peak memory |"
+            .to_owned(),
         "|---|---|---|---|---|---|---|".to_owned(),
     ];
     for config in &configs {

@@ -27,6 +27,7 @@ enum Chore {
     },
 }
 
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore says what came of it")]
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Check => check::run(),

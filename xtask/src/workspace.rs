@@ -116,7 +116,8 @@ pub(crate) fn capture(command: &mut Command) -> Result<String, Error> {
 /// Every Rust source of a folder, with its text.
 pub(crate) fn sources(folder: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
     let mut found = Vec::new();
-    let entries = std::fs::read_dir(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() && !path.ends_with("target") {

@@ -49,7 +49,8 @@ impl Predictor {
     /// When the file cannot be read as the kind of data that the network was trained on.
     pub fn predict(&self, file: &Path, top: usize) -> Result<Prediction> {
         let outcomes = self.outcomes(self.trained.encoder.encode(file)?)?;
-        let mut predictions = outcomes.into_iter().next().map(|outcome| outcome.predictions).unwrap_or_default();
+        let mut predictions =
+            outcomes.into_iter().next().map(|outcome| outcome.predictions).unwrap_or_default();
         predictions.truncate(top);
         Ok(Prediction { file: file.to_owned(), predictions })
     }
