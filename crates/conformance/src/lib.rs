@@ -23,6 +23,7 @@
 mod backbone;
 mod case;
 mod compare;
+mod float64;
 mod mixer;
 mod network;
 mod parameters;

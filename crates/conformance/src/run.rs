@@ -24,6 +24,16 @@ pub(crate) struct Subject<'a, N> {
     pub(crate) build: &'a dyn Fn(&FeatureSpec, &Device) -> Built<N>,
 }
 
+impl<N: Network> Subject<'_, N> {
+    /// A network for training with the same parameters and no memory in common: clones share the running
+    /// statistics of burn's batch normalisation.
+    pub(crate) fn copy(&self, case: &Case) -> Result<N, String> {
+        let fresh = (self.build)(&case.input, &self.training_device).map_err(|error| error.to_string())?;
+        let record = self.training.clone().into_record();
+        fresh.try_load_record(record).map_err(|error| format!("the record: {error}"))
+    }
+}
+
 /// What a run is made of.
 pub(crate) struct Run<'a, N> {
     pub(crate) subject: &'a str,

@@ -8,7 +8,7 @@ use ansatz_core::{
     Backbone, BoxedBackbone, BoxedMixer, Context, FeatureSpec, Features, Layer, Mixer, Recurrent, State,
 };
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,7 @@ enum Fault {
     InfluenceOfTheFuture,
     ConstantOfOneType,
     ParallelFormPanics,
+    FastFormIsWrong,
 }
 use Fault::*;
 
@@ -78,6 +79,7 @@ impl Decaying {
         let weight = if self.fault == WrongGradient { weight.detach() } else { weight };
         let weighed = tokens * weight.unsqueeze() + self.hidden;
         match self.fault {
+            FastFormIsWrong if weighed.dtype() == DType::F32 => weighed * 1.01,
             NanAtExtremes => weighed.clone() + weighed.powi_scalar(2).exp() * 0.0,
             ConstantOfOneType => weighed.clone() + Tensor::<3>::ones([1, 1, 1], &weighed.device()),
             _ => weighed,
@@ -196,6 +198,7 @@ fn every_fault_is_caught_by_its_property() {
         (WrongWidth, Property::Output, "announced is"),
         (Explodes, Property::Long, "outputs of 1024 tokens"),
         (InfluenceOfTheFuture, Property::Influence, "from the later token"),
+        (FastFormIsWrong, Property::Precision, "away from float64"),
         (ParallelFormPanics, Property::Output, "it panicked: too long for me"),
     ];
     for (fault, property, words) in faults {

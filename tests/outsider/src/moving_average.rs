@@ -65,8 +65,8 @@ impl Mixer for MovingAverage {
             .map(|index| (index / length, index % length))
             .map(|(to, from)| if from > to { 0.0 } else { self.weight(to - from) })
             .collect();
-        let weights = Tensor::<1>::from_floats(weights.as_slice(), &device).reshape([1, length, length]);
-        weights.matmul(projected)
+        let weights = Tensor::<1>::from_floats(weights.as_slice(), &device).cast(projected.dtype());
+        weights.reshape([1, length, length]).matmul(projected)
     }
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {

@@ -9,6 +9,7 @@ mod long;
 mod neighbours;
 mod output;
 mod padding;
+mod precision;
 mod records;
 mod recurrence;
 mod saved_state;
@@ -73,8 +74,11 @@ properties! {
     Long, "long", long;
     /// Zeros and values of ±1e4 give finite outputs and gradients.
     Extremes, "extremes", extremes;
-    /// Gradients are those of finite differences.
+    /// Gradients are those of finite differences, in float64 where the device has it: tensors that a network
+    /// makes for itself must be of the same type of float as its tokens.
     Gradients, "gradients", gradients;
+    /// Outputs and gradients in float32 are those in float64, whichever form computes them.
+    Precision, "precision", precision;
     /// Parameters are saved and loaded to the bit.
     Records, "records", records;
     /// The table of layers counts every trainable value once.
