@@ -30,6 +30,8 @@ impl Activation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{GatedMlpConfig, MlpConfig};
+    use ansatz_core::BoxedChannel;
     use burn::tensor::{DType, Tolerance};
 
     #[test]
@@ -52,6 +54,23 @@ mod tests {
             let values: [f64; 4] = values;
             let tolerance = Tolerance::<f64>::absolute(1e-9);
             activation.apply(x()).into_data().assert_approx_eq(&values.into(), tolerance);
+        }
+    }
+
+    #[test]
+    fn every_layer_conforms_with_every_function() {
+        let device = ansatz_device::open("cpu").unwrap();
+        for activation in [Activation::Gelu, Activation::Relu, Activation::Silu] {
+            for bias in [false, true] {
+                let plain = MlpConfig { activation, bias, ..MlpConfig::default() };
+                let build = |width, device: &_| Ok(BoxedChannel::new(plain.build(width, device)?));
+                let checked = ansatz_conformance::channel(build).widths([1, 5]).check(&device);
+                checked.unwrap_or_else(|failure| panic!("{plain:?}: {failure}"));
+                let gated = GatedMlpConfig { activation, bias, ..GatedMlpConfig::default() };
+                let build = |width, device: &_| Ok(BoxedChannel::new(gated.build(width, device)?));
+                let checked = ansatz_conformance::channel(build).widths([1, 5]).check(&device);
+                checked.unwrap_or_else(|failure| panic!("{gated:?}: {failure}"));
+            }
         }
     }
 }

@@ -13,13 +13,17 @@ pub(crate) fn computes_float64(device: &Device) -> bool {
     let tensor = Tensor::<1>::from_data(TensorData::from(x), (device, DType::F64));
     let close = |tensor: Tensor<1>, expected: [f64; 3]| {
         let found: Vec<f64> = tensor.into_data().try_to_vec().unwrap_or_default();
-        found.len() == 3 && found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12)
+        found.len() == 3
+            && found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12)
     };
     let smooth = gelu(tensor.clone());
     close(tensor.clone().exp(), x.map(f64::exp))
         && close(tensor.clone().tanh(), x.map(f64::tanh))
         && close(tensor.abs().log(), x.map(|x| x.abs().ln()))
-        && smooth.into_data().try_to_vec::<f64>().is_ok_and(|values| values.iter().all(|value| value.is_finite()))
+        && smooth
+            .into_data()
+            .try_to_vec::<f64>()
+            .is_ok_and(|values| values.iter().all(|value| value.is_finite()))
 }
 
 #[cfg(test)]

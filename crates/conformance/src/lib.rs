@@ -1,4 +1,4 @@
-//! Checks that any mixer or backbone does what the seam promises, for the tests of any crate.
+//! Checks that any mixer, channel mixer or backbone does what the seam promises, for the tests of any crate.
 //!
 //! An architecture can be combined with every data model, task and compression method because all of them
 //! rely on a few promises: the recurrent form agrees with the parallel one, padding and neighbours change
@@ -22,6 +22,7 @@
 
 mod backbone;
 mod case;
+mod channel;
 mod compare;
 mod float64;
 mod mixer;
@@ -33,6 +34,7 @@ mod report;
 mod run;
 
 pub use backbone::{BackboneCheck, backbone};
+pub use channel::channel;
 pub use mixer::{MixerCheck, mixer};
 pub use property::Property;
 pub use registry::registry;

@@ -3,12 +3,12 @@
 use ansatz_core::{Build, FeatureSpec, Grid, Registry};
 use burn::tensor::Device;
 
-use crate::{Failure, Property, Report, backbone, mixer};
+use crate::{Failure, Property, Report, backbone, channel, mixer};
 
-/// Widths that are tried for a mixer; its default settings may ask for a multiple of something.
+/// Widths that are tried for a mixer or channel mixer; its default settings may ask for a multiple of something.
 const WIDTHS: [usize; 6] = [8, 12, 16, 24, 32, 64];
 
-/// Checks every registered mixer and backbone with its default settings, on the first shapes that suit it.
+/// Checks every registered mixer, channel mixer and backbone with its default settings, on the first shapes that suit it.
 ///
 /// # Errors
 /// With the first property that does not hold, or a component that cannot be built with its defaults.
@@ -20,6 +20,13 @@ pub fn registry(registry: &Registry, device: &Device) -> Result<Report, Failure>
         let build = |width: usize, device: &Device| config.init(width, &Build { registry, device });
         let widths: Vec<usize> = suited(&name, &WIDTHS, |width| build(*width, device))?;
         report.extend(mixer(build).named(name).widths(widths).check(device)?);
+    }
+    for entry in registry.channels.entries() {
+        let name = format!("channel {}", entry.kind);
+        let config = entry.parse(Default::default(), registry).map_err(|error| unbuilt(&name, error))?;
+        let build = |width: usize, device: &Device| config.init(width, &Build { registry, device });
+        let widths: Vec<usize> = suited(&name, &WIDTHS, |width| build(*width, device))?;
+        report.extend(channel(build).named(name).widths(widths).check(device)?);
     }
     for entry in registry.backbones.entries() {
         let name = format!("backbone {}", entry.kind);
