@@ -12,7 +12,7 @@ use ansatz_core::{Error, Result};
 /// When the folder cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::file(path, "write"))?;
+    let mut file = readable(0o666).tempfile_in(folder).map_err(Error::file(path, "write"))?;
     file.write_all(bytes).map_err(Error::file(path, "write"))?;
     file.as_file().sync_all().map_err(Error::file(path, "write"))?;
     file.persist(path).map_err(|error| Error::file(path, "write")(error.error))?;
@@ -27,10 +27,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn write_folder_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folder = parent(path);
     fs::create_dir_all(folder).map_err(Error::file(folder, "create"))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".partial-")
-        .tempdir_in(folder)
-        .map_err(Error::file(path, "create"))?;
+    let temporary =
+        readable(0o777).prefix(".partial-").tempdir_in(folder).map_err(Error::file(path, "create"))?;
     fill(temporary.path())?;
     for entry in fs::read_dir(temporary.path()).map_err(Error::file(path, "read"))? {
         let file = entry.map_err(Error::file(path, "read"))?.path();
@@ -42,6 +40,16 @@ pub fn write_folder_atomically(path: &Path, fill: impl FnOnce(&Path) -> Result<(
     }
     fs::rename(temporary.keep(), path).map_err(Error::file(path, "write"))?;
     sync_folder(folder)
+}
+
+/// Temporary files and folders are for their owner alone; these become lasting ones, with the permissions that
+/// any other would have. The system takes away what the user's mask says.
+#[cfg_attr(not(unix), allow(unused_variables))]
+fn readable(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    builder
 }
 
 fn parent(path: &Path) -> &Path {
@@ -71,6 +79,17 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_what_any_file_lets_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        fs::write(folder.path().join("plain"), b"").unwrap();
+        write_atomically(&folder.path().join("atomic"), b"").unwrap();
+        assert_eq!(mode("atomic"), mode("plain"));
     }
 
     #[test]

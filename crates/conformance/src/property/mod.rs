@@ -74,7 +74,7 @@ properties! {
     Long, "long", long;
     /// Zeros and values of ±1e4 give finite outputs and gradients.
     Extremes, "extremes", extremes;
-    /// Gradients are those of finite differences, in float64 where the device has it: tensors that a network
+    /// Gradients are those of finite differences, in float64; a device that lacks it is not checked. Tensors that a network
     /// makes for itself must be of the same type of float as its tokens.
     Gradients, "gradients", gradients;
     /// Outputs and gradients in float32 are those in float64, whichever form computes them.
