@@ -24,7 +24,7 @@ fn trained(folder: &Path, backbone: &str) -> f64 {
          optimizer = {{ kind = 'adamw', learning_rate = 3e-3 }}\n"
     );
     std::fs::write(folder.join("mine.toml"), config).expect("a config is written");
-    let done = outsider(folder, &["train", "mine.toml", "--out", "run", "--quiet", "--json"]);
+    let done = outsider(folder, &["train", "mine.toml", "--out", "run", "--quiet"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let summary = std::fs::read_to_string(folder.join("run/summary.json")).expect("a summary is left");
     let summary: serde_json::Value = serde_json::from_str(&summary).expect("the summary is JSON");
