@@ -132,3 +132,15 @@ fn an_epoch_can_be_left_early() {
     assert_eq!(batches.position(), 8);
     drop(batches);
 }
+
+#[test]
+fn burn_sees_the_same_examples() {
+    use burn_dataset::Dataset;
+    let data: Arc<dyn OpenData> = Arc::new(Numbers::new(5));
+    let examples = ansatz_data::Examples::new(Arc::clone(&data), Part::Test);
+    assert_eq!(examples.len(), 5);
+    for (index, example) in examples.iter().enumerate() {
+        let direct = data.batch(Part::Test, &[index], None).unwrap();
+        assert_eq!(example.unwrap().targets, direct.targets);
+    }
+}

@@ -14,14 +14,17 @@ pub(crate) fn section(record: &Record) -> Result<Markup> {
         return Ok(html! {});
     }
     let drawn = charts.iter().map(Chart::draw).collect::<Result<Vec<_>>>()?;
+    let curves = || charts.iter().flat_map(|chart| &chart.curves);
     Ok(html! {
         section #training {
             h2 { "Training" }
             p.legend {
                 span { i.line.training {} "training" }
                 span { i.line.validation {} "validation" }
-                span { i.ring {} "best validation score" }
-                span { i.band {} "between the lowest and the highest of neighbouring steps" }
+                @if curves().any(|curve| curve.best.is_some()) { span { i.ring {} "best validation score" } }
+                @if curves().any(Curve::is_thinned) {
+                    span { i.band {} "between the lowest and the highest of neighbouring steps" }
+                }
             }
             div.charts {
                 @for (chart, svg) in charts.iter().zip(drawn) {
@@ -73,16 +76,13 @@ fn charts(record: &Record) -> Vec<Chart> {
     charts
 }
 
-/// The figures besides the loss that are judged while training goes on, the deciding ones first.
+/// The figures besides the loss that are drawn: the one that decides, and the accuracy.
 fn figures(record: &Record) -> Vec<&str> {
     let judged = record.judgements.iter().rev().find(|judgement| judgement.part == Part::Validation);
-    let mut names: Vec<&str> = judged
-        .into_iter()
-        .flat_map(|judgement| judgement.scores.values.keys())
-        .map(String::as_str)
-        .filter(|name| *name != "loss" && !name.contains("error"))
-        .collect();
-    names.sort_by_key(|name| (*name != "accuracy", !format::is_share(name)));
+    let Some(Judgement { scores, .. }) = judged else { return Vec::new() };
+    let mut names = vec![scores.primary.as_str(), "accuracy"];
+    names.dedup();
+    names.retain(|name| *name != "loss" && scores.values.contains_key(*name));
     names
 }
 

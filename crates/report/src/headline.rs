@@ -46,7 +46,7 @@ fn figures(summary: &Summary) -> Markup {
         }
         @if let (Some(_), Some(validation)) = (&summary.test, &summary.validation) {
             @if let Some(text) = in_words(validation) {
-                p.note { "On the validation part, by which the weights were chosen: " (text) "." }
+                p.note { "The same weights on the validation part: " (text) "." }
             }
         }
     }
@@ -105,7 +105,7 @@ fn remarks(contents: &Contents) -> Markup {
             p.remark { "This run has not ended: there are no final figures yet. Curves show what was recorded so far." }
         }
         @if summary.is_some_and(|summary| summary.test.is_none()) {
-            p.remark { "There are no test scores: the figures are those of the validation part, by which the weights were chosen." }
+            p.remark { "There are no test scores: the figures are those of the validation part, which choices may have been made by." }
         }
         @if summary.is_some_and(|summary| summary.environment.debug_build) {
             p.remark { "The program was built without optimization: times say nothing about its speed." }

@@ -42,6 +42,13 @@ pub(crate) struct Curve {
     pub(crate) best: Option<(f64, f64)>,
 }
 
+impl Curve {
+    /// Whether there are more points than can be drawn, so that means stand for them.
+    pub(crate) fn is_thinned(&self) -> bool {
+        self.points.len() > POINTS_DRAWN
+    }
+}
+
 /// A chart over epochs.
 pub(crate) struct Chart {
     /// What is drawn, with its unit: `loss (nats)`.
@@ -113,7 +120,7 @@ impl Chart {
         for curve in &self.curves {
             let colour = curve.source.colour();
             let buckets = thin(&curve.points, POINTS_DRAWN);
-            if curve.points.len() > buckets.len() {
+            if curve.is_thinned() {
                 chart
                     .draw_series([Polygon::new(outline(&buckets), colour.mix(0.2))])
                     .map_err(|error| error.to_string())?;

@@ -42,6 +42,9 @@ pub(crate) struct Judgement {
 /// The scores of a part.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Scores {
+    /// The figure that decides which weights are best.
+    #[serde(default)]
+    pub(crate) primary: String,
     pub(crate) values: BTreeMap<String, Option<f64>>,
     pub(crate) confusion: Option<Confusion>,
 }

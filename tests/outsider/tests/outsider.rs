@@ -20,7 +20,7 @@ fn trained(folder: &Path, backbone: &str) -> f64 {
          backbone = {backbone}\n\
          task = {{ kind = 'classify' }}\n\
          [train]\n\
-         epochs = 4\n\
+         epochs = 10\n\
          optimizer = {{ kind = 'adamw', learning_rate = 3e-3 }}\n"
     );
     std::fs::write(folder.join("mine.toml"), config).expect("a config is written");

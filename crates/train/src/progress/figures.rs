@@ -34,10 +34,21 @@ pub(super) fn label(name: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// `accuracy 97.11 %, loss 0.1043`, the figure that decides first.
-pub(super) fn in_words(scores: &Scores) -> String {
+/// `accuracy 97.11 %, loss 0.1043`: the figure that decides and the loss.
+pub(super) fn in_short(scores: &Scores) -> String {
+    let mut names = vec![scores.primary.as_str(), "loss"];
+    names.dedup();
+    in_words(names.into_iter().filter_map(|name| scores.values.get_key_value(name)))
+}
+
+/// `accuracy 97.11 %, loss 0.1043, macro f1 0.9702`: all figures, the one that decides first.
+pub(super) fn in_full(scores: &Scores) -> String {
     let mut values: Vec<_> = scores.values.iter().collect();
     values.sort_by_key(|(name, _)| **name != scores.primary);
+    in_words(values)
+}
+
+fn in_words<'a>(values: impl IntoIterator<Item = (&'a String, &'a f64)>) -> String {
     let words = values.into_iter().map(|(name, value)| {
         let label = name.replace(['_', '-'], " ");
         if is_share(name) { format!("{label} {:.2} %", value * 100.0) } else { format!("{label} {value:.4}") }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ansatz_core::{Part, Scores};
 
-use super::figures::{clock, grouped, in_words};
+use super::figures::{clock, grouped, in_full, in_short};
 use super::{Event, Listener, StepFigures};
 
 /// Seconds after which a long epoch gives a sign of life.
@@ -112,7 +112,7 @@ impl<W: Write> Plain<W> {
 
     fn judged(&mut self, scores: &Scores, step: u64, epoch: f64, best: bool) {
         let mark = if best { format!("  {}", self.painted("1;32", "best")) } else { String::new() };
-        self.report(step, epoch, &format!("{}{mark}", in_words(scores)));
+        self.report(step, epoch, &format!("{}{mark}", in_short(scores)));
     }
 
     fn report(&mut self, step: u64, epoch: f64, validation: &str) {
@@ -182,7 +182,7 @@ impl<W: Write> Listener for Plain<W> {
             Event::Evaluated { part: Part::Test, scores, .. } => {
                 self.catch_up();
                 let examples = grouped(scores.examples as u64);
-                self.write(&format!("test: {} over {examples} examples", in_words(scores)));
+                self.write(&format!("test: {} over {examples} examples", in_full(scores)));
             }
             Event::Evaluated { scores, step, epoch, best, .. } => self.judged(scores, *step, *epoch, *best),
             Event::Saved { .. } => {}
@@ -233,7 +233,9 @@ mod tests {
     }
 
     fn judged(part: Part, step: u64, accuracy: f64, best: bool) -> Event {
-        let values = [("accuracy".to_owned(), accuracy), ("loss".to_owned(), 0.25)].into();
+        let values = [("accuracy", accuracy), ("loss", 0.25), ("macro_f1", 0.5)]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
         let scores = Scores {
             examples: 180,
             primary: "accuracy".to_owned(),
@@ -281,7 +283,7 @@ mod tests {
             "    epoch  train loss  learning rate  examples/s  elapsed     left  validation",
             "      1/2      1.7500        1.50e-3       1,204     0:03     0:03  accuracy 61.11 %, loss 0.2500  best",
             "      2/2      0.7500        1.50e-3       1,204     0:05     0:00  accuracy 60.00 %, loss 0.2500",
-            "test: accuracy 62.50 %, loss 0.2500 over 180 examples",
+            "test: accuracy 62.50 %, loss 0.2500, macro f1 0.5000 over 180 examples",
             "finished behind step 20 after 0:05",
         ];
         assert_eq!(lines(false, &events), expected);
