@@ -20,8 +20,9 @@ pub(crate) fn run(name: &str) -> Result<String, Error> {
     Ok(format!(
         "wrote {}\n\
          next:\n\
-         1. add \"crates/arch-{name}\" to `members` and `ansatz-arch-{name}` to the dependencies in Cargo.toml\n\
-         2. write the equation and its code in src/lib.rs; cargo test -p ansatz-arch-{name} runs the conformance kit\n\
+         1. write the equation and its code in src/lib.rs; cargo test -p ansatz-arch-{name} runs the conformance kit\n\
+         2. add ansatz-arch-{name} = {{ path = \"crates/arch-{name}\" }} to [workspace.dependencies] in Cargo.toml,\n\
+         \x20  and to the dependencies in apps/ansatz/Cargo.toml\n\
          3. add `.mixer::<ansatz_arch_{}::{type_name}Config>()` to `ansatz::builtin()`",
         folder.display(),
         name.replace('-', "_"),
