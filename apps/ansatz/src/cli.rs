@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// List, get or look at data sets
     #[command(subcommand)]
     Data(Data),
+    /// Prove that published checkpoints compute the published numbers
+    Verify(Verify),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -109,6 +111,18 @@ pub(crate) struct Evaluate {
     #[command(flatten)]
     pub device: DeviceChoice,
     /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Folders with config.json, model.safetensors and what the reference computed: io.safetensors, meta.json
+    #[arg(required = true)]
+    pub folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Print one JSON object per quantity
     #[arg(long)]
     pub json: bool,
 }

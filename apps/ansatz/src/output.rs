@@ -17,6 +17,14 @@ pub(crate) enum Failure {
     /// The output could not be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
+    /// Networks that do not compute what their references computed.
+    #[error("{failed} of {total} checkpoints differ from their reference; see above")]
+    Differs {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
     /// Some of several inputs failed; each was reported when it happened.
     #[error("{failed} of {total} {what} could not be used; see above")]
     Some {
@@ -39,7 +47,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Explained(error) if !error.is_usage() => 1,
-            Self::Output(_) => 1,
+            Self::Output(_) | Self::Differs { .. } => 1,
             Self::Explained(_) | Self::Device(_) | Self::Some { .. } => 2,
         }
     }

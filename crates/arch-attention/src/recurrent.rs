@@ -1,6 +1,6 @@
 //! The recurrent form: keys and values of the tokens seen are kept, and grow with every token.
 
-use ansatz_core::{Recurrent, State};
+use ansatz_core::{Context, Recurrent, State};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::Attention;
@@ -25,7 +25,7 @@ impl Recurrent for Attention {
         State::new()
     }
 
-    fn step(&self, tokens: Tensor<3>, state: &mut State) -> Tensor<3> {
+    fn step(&self, tokens: Tensor<3>, state: &mut State, _context: &Context) -> Tensor<3> {
         let [batch, length, _] = tokens.dims();
         let keys = append(state, KEYS, self.heads.split_keys(self.key.forward(tokens.clone())));
         let values = append(state, VALUES, self.heads.split_keys(self.value.forward(tokens.clone())));

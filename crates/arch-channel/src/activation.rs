@@ -10,18 +10,46 @@ use serde::{Deserialize, Serialize};
 pub enum Activation {
     /// `x Φ(x)`, by the exact error function (Hendrycks and Gimpel 2016, arXiv:1606.08415).
     Gelu,
+    /// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`: the approximation of the same paper, section 2.
+    GeluTanh,
     /// `max(0, x)`.
     Relu,
+    /// `max(0, x)²` (So et al., Primer, 2021, arXiv:2109.08668).
+    SquaredRelu,
     /// `x σ(x)`, also called swish (Ramachandran et al. 2017, arXiv:1710.05941).
     Silu,
 }
 
 impl Activation {
+    /// The names of published configs that are known.
+    pub const PUBLISHED: &'static str = "gelu, gelu_new, gelu_pytorch_tanh, relu, relu2, silu or swish";
+
+    /// The function that published configs call `name`.
+    pub fn published(name: &str) -> Option<Self> {
+        Some(match name {
+            "gelu" => Self::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" => Self::GeluTanh,
+            "relu" => Self::Relu,
+            "relu2" => Self::SquaredRelu,
+            "silu" | "swish" => Self::Silu,
+            _ => return None,
+        })
+    }
+
     /// Applies the function to every value.
     pub fn apply<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Gelu => activation::gelu(values),
+            Self::GeluTanh => {
+                let cube = values.clone() * values.clone() * values.clone();
+                let inner = (values.clone() + cube * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
+                values * (inner.tanh() + 1.0) * 0.5
+            }
             Self::Relu => activation::relu(values),
+            Self::SquaredRelu => {
+                let positive = activation::relu(values);
+                positive.clone() * positive
+            }
             Self::Silu => activation::silu(values),
         }
     }
@@ -47,7 +75,10 @@ mod tests {
         // Φ(1) = 0.8413447461.
         let expected = [
             (Activation::Gelu, [-0.0455002639, -0.1542687694, 0.0, 0.8413447461]),
+            // Evaluated with 30 digits from the formula.
+            (Activation::GeluTanh, [-0.0454023059, -0.1542859902, 0.0, 0.8411919906]),
             (Activation::Relu, [0.0, 0.0, 0.0, 1.0]),
+            (Activation::SquaredRelu, [0.0, 0.0, 0.0, 1.0]),
             (Activation::Silu, [-0.2384058440, -0.1887703344, 0.0, 0.7310585786]),
         ];
         for (activation, values) in expected {

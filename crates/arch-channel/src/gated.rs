@@ -1,6 +1,8 @@
 //! The gated channel mixer: a linear map multiplied by an activated one.
 
-use ansatz_core::{BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Registry, Result};
+use ansatz_core::{
+    BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Context, Registry, Result,
+};
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -8,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
-use crate::projection::{check_expansion, hidden_width, linear};
+use crate::projection::{check_hidden, hidden_width, linear};
 
 /// A linear map multiplied by an activated one: SwiGLU with silu, GeGLU with gelu, ReGLU with relu.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +20,10 @@ pub struct GatedMlpConfig {
     /// parameters as a plain layer of 4.
     #[schemars(range(max = 64.0))]
     pub expansion: f64,
+    /// Hidden width itself, 1 up to 1048576, in the place of `expansion`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1048576))]
+    pub hidden: Option<usize>,
     /// The function of the gate.
     pub activation: Activation,
     /// Whether the three maps add a bias.
@@ -26,7 +32,7 @@ pub struct GatedMlpConfig {
 
 impl Default for GatedMlpConfig {
     fn default() -> Self {
-        Self { expansion: 8.0 / 3.0, activation: Activation::Silu, bias: false }
+        Self { expansion: 8.0 / 3.0, hidden: None, activation: Activation::Silu, bias: false }
     }
 }
 
@@ -37,7 +43,7 @@ impl Component for GatedMlpConfig {
     const CITATION: &'static str = "Shazeer, GLU Variants Improve Transformer, 2020, arXiv:2002.05202";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
-        check_expansion(self.expansion)
+        check_hidden(self.expansion, self.hidden)
     }
 }
 
@@ -47,8 +53,8 @@ impl GatedMlpConfig {
     /// # Errors
     /// When a value is out of range.
     pub fn build(&self, width: usize, device: &Device) -> Result<GatedMlp, ConfigError> {
-        check_expansion(self.expansion)?;
-        let hidden = hidden_width(self.expansion, width);
+        check_hidden(self.expansion, self.hidden)?;
+        let hidden = self.hidden.unwrap_or_else(|| hidden_width(self.expansion, width));
         let normal = |inputs: usize| Initializer::Normal { mean: 0.0, std: (inputs as f64).powf(-0.5) };
         Ok(GatedMlp {
             gate: linear([width, hidden], normal(width), self.bias, device),
@@ -85,7 +91,7 @@ pub struct GatedMlp {
 }
 
 impl Channel for GatedMlp {
-    fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, tokens: Tensor<3>, _context: &Context) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
         let gate = self.activation.apply(self.gate.forward(tokens.clone()));
         let output = self.contract.forward(gate * self.expand.forward(tokens));
@@ -114,7 +120,7 @@ mod tests {
             let x = values(tokens.to_data());
             let [gate, expand, contract] =
                 [&layer.gate, &layer.expand, &layer.contract].map(|map| values(map.weight.val().to_data()));
-            let output = values(layer.forward(tokens).to_data());
+            let output = values(layer.forward(tokens, &Context::default()).to_data());
             for token in 0..2 {
                 let project = |weight: &[f32], unit: usize| -> f32 {
                     (0..width).map(|from| x[token * width + from] * weight[from * hidden + unit]).sum()

@@ -6,9 +6,11 @@
 
 mod activation;
 mod gated;
+mod none;
 mod plain;
 mod projection;
 
 pub use activation::Activation;
 pub use gated::{GatedMlp, GatedMlpConfig};
+pub use none::NoneConfig;
 pub use plain::{Mlp, MlpConfig};

@@ -1,6 +1,8 @@
 //! The plain channel mixer: two linear maps with a nonlinearity between them.
 
-use ansatz_core::{BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Registry, Result};
+use ansatz_core::{
+    BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Context, Registry, Result,
+};
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -8,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
-use crate::projection::{check_expansion, hidden_width, linear};
+use crate::projection::{check_hidden, hidden_width, linear};
 
 /// Two linear maps with a nonlinearity between them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +19,10 @@ pub struct MlpConfig {
     /// Hidden width as a multiple of the width, above 0 up to 64; the product is rounded.
     #[schemars(range(max = 64.0))]
     pub expansion: f64,
+    /// Hidden width itself, 1 up to 1048576, in the place of `expansion`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1048576))]
+    pub hidden: Option<usize>,
     /// The function between the two maps.
     pub activation: Activation,
     /// Whether the two maps add a bias.
@@ -25,7 +31,7 @@ pub struct MlpConfig {
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { expansion: 4.0, activation: Activation::Gelu, bias: true }
+        Self { expansion: 4.0, hidden: None, activation: Activation::Gelu, bias: true }
     }
 }
 
@@ -36,7 +42,7 @@ impl Component for MlpConfig {
         3.3; GELU: Hendrycks and Gimpel 2016, arXiv:1606.08415";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
-        check_expansion(self.expansion)
+        check_hidden(self.expansion, self.hidden)
     }
 }
 
@@ -46,8 +52,8 @@ impl MlpConfig {
     /// # Errors
     /// When a value is out of range.
     pub fn build(&self, width: usize, device: &Device) -> Result<Mlp, ConfigError> {
-        check_expansion(self.expansion)?;
-        let hidden = hidden_width(self.expansion, width);
+        check_hidden(self.expansion, self.hidden)?;
+        let hidden = self.hidden.unwrap_or_else(|| hidden_width(self.expansion, width));
         let glorot = Initializer::XavierUniform { gain: 1.0 };
         Ok(Mlp {
             expand: linear([width, hidden], glorot.clone(), self.bias, device),
@@ -80,7 +86,7 @@ pub struct Mlp {
 }
 
 impl Channel for Mlp {
-    fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, tokens: Tensor<3>, _context: &Context) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
         let hidden = self.activation.apply(self.expand.forward(tokens));
         let output = self.contract.forward(hidden);
@@ -102,7 +108,7 @@ mod tests {
     fn the_layer_is_the_equation() {
         let device = ansatz_device::open("cpu").unwrap();
         for (width, bias) in [(1, true), (3, false), (5, true)] {
-            let config = MlpConfig { expansion: 1.5, bias, activation: Activation::Relu };
+            let config = MlpConfig { expansion: 1.5, hidden: None, bias, activation: Activation::Relu };
             let layer = config.build(width, &device).unwrap();
             let tokens = Tensor::<3>::random([2, 3, width], Distribution::Normal(0.0, 1.0), &device);
             let values = |tensor: burn::tensor::TensorData| tensor.try_to_vec::<f32>().unwrap();
@@ -110,7 +116,7 @@ mod tests {
             let hidden = hidden_width(1.5, width);
             let [first, second] =
                 [&layer.expand, &layer.contract].map(|map| values(map.weight.val().to_data()));
-            let output = values(layer.forward(tokens).to_data());
+            let output = values(layer.forward(tokens, &Context::default()).to_data());
             for token in 0..6 {
                 for to in 0..width {
                     let mut sum = 0.0;

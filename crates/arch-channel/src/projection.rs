@@ -17,8 +17,14 @@ pub(crate) fn linear(
     }
 }
 
-/// Checks a ratio of hidden width to width.
-pub(crate) fn check_expansion(expansion: f64) -> Result<(), ConfigError> {
+/// Checks a ratio of hidden width to width, or the hidden width itself.
+pub(crate) fn check_hidden(expansion: f64, hidden: Option<usize>) -> Result<(), ConfigError> {
+    const LARGEST: usize = 1 << 20;
+    if let Some(hidden) = hidden
+        && !(1..=LARGEST).contains(&hidden)
+    {
+        return Err(ConfigError::value("hidden", hidden.to_string(), format!("1 up to {LARGEST}")));
+    }
     if expansion.is_finite() && expansion > 0.0 && expansion <= 64.0 {
         return Ok(());
     }

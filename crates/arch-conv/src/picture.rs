@@ -23,7 +23,7 @@ pub(crate) fn from_features(features: Features) -> Tensor<4> {
 pub(crate) fn into_features(picture: Tensor<4>) -> Features {
     let [batch, channels, height, width] = picture.dims();
     let tokens = picture.reshape([batch, channels, height * width]).swap_dims(1, 2);
-    Features { tokens, mask: None, grid: Some(Grid { height, width }) }
+    Features { grid: Some(Grid { height, width }), ..Features::row(tokens) }
 }
 
 /// Height and width of what a backbone is built for.
@@ -59,7 +59,7 @@ mod tests {
             let shape = [2, 12, channels];
             let tokens = Tensor::<3>::random(shape, Distribution::Default, &device);
             let grid = Some(Grid { height: 3, width: 4 });
-            let picture = from_features(Features { tokens: tokens.clone(), mask: None, grid });
+            let picture = from_features(Features { grid, ..Features::row(tokens.clone()) });
             assert_eq!(picture.dims(), [2, channels, 3, 4]);
             let at = |picture: TensorData| picture.try_to_vec::<f32>().unwrap();
             let pixel = picture.clone().slice([1..2, channels - 1..channels, 2..3, 1..2]);

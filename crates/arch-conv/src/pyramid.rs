@@ -194,7 +194,7 @@ mod tests {
         for input in [picture(28, 28, 1), picture(9, 14, 3)] {
             let backbone = ConvPyramidConfig::default().build(&input, &device).unwrap();
             let tokens = Tensor::random([2, input.length, input.width], Distribution::Default, &device);
-            let output = backbone.forward(Features { tokens, mask: None, grid: input.grid });
+            let output = backbone.forward(Features { grid: input.grid, ..Features::row(tokens) });
             let spec = backbone.output(&input);
             assert_eq!(output.tokens.dims(), [2, spec.length, spec.width]);
             assert_eq!(output.grid, spec.grid);

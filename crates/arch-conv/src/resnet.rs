@@ -159,7 +159,7 @@ mod tests {
             let config = ResNetConfig { blocks, ..ResNetConfig::default() };
             let backbone = config.build(&input, &device).unwrap();
             let tokens = Tensor::random([2, input.length, input.width], Distribution::Default, &device);
-            let output = backbone.forward(Features { tokens, mask: None, grid: input.grid });
+            let output = backbone.forward(Features { grid: input.grid, ..Features::row(tokens) });
             let spec = backbone.output(&input);
             assert_eq!(output.tokens.dims(), [2, spec.length, spec.width]);
             assert_eq!(output.grid, spec.grid);
@@ -183,7 +183,7 @@ mod tests {
         let config = ResNetConfig { stem: 3, stages: vec![3, 4], blocks: 1 };
         let backbone = config.build(&input, &device).unwrap();
         let tokens = Tensor::random([2, 30, 2], Distribution::Default, &device);
-        let output = backbone.forward(Features { tokens, mask: None, grid: input.grid }).tokens;
+        let output = backbone.forward(Features { grid: input.grid, ..Features::row(tokens) }).tokens;
         let grads = output.powi_scalar(2).sum().backward();
         for part in [&backbone.stem, &backbone.stages[0][0].second, &backbone.stages[1][0].first] {
             let gradient = part.conv.weight.val().grad(&grads).unwrap();

@@ -1,12 +1,13 @@
 //! The typed config of the stack.
 
 use ansatz_core::{
-    BackboneConfig, BoxedBackbone, Build, Choice, Component, ConfigError, FeatureSpec, Registry, Result, role,
+    BackboneConfig, BoxedBackbone, BoxedChannel, Build, Choice, Component, ConfigError, FeatureSpec, Registry, Result, role,
 };
+use ansatz_ops::NormConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Block, Norm, Positions, Residual, Stack};
+use crate::{Arrangement, Block, Positions, Residual, Scales, Stack};
 
 /// Residual blocks of sequence mixers and channel mixers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,13 +22,23 @@ pub struct StackConfig {
     /// The sequence mixers, from the first block on, begun again where the list ends: one entry makes all
     /// blocks alike, two alternate. At least one.
     pub pattern: Vec<Choice<role::Mixer>>,
-    /// The channel mixer of every block.
-    pub channel: Choice<role::Channel>,
-    /// The norm before every mixer and at the end.
-    pub norm: NormKind,
-    /// Added to the variance inside every norm, above 0 up to 1.
-    #[schemars(range(max = 1.0))]
-    pub epsilon: f64,
+    /// The channel mixers, from the first block on, begun again where the list ends. The kind `none` leaves the
+    /// channel mixer out; an empty list does so everywhere.
+    pub channels: Vec<Choice<role::Channel>>,
+    /// The norm of every branch, and of the first and last tokens.
+    pub norm: NormConfig,
+    /// Where the norms stand around the branches.
+    pub arrangement: Arrangement,
+    /// Whether the tokens are brought to one scale before the first block.
+    pub first_norm: bool,
+    /// Whether the first block's sequence mixer has a norm: ModernBERT leaves it out behind a first norm.
+    pub first_mixer_norm: bool,
+    /// Whether the tokens are brought to one scale behind the last block.
+    pub last_norm: bool,
+    /// Factors at every sequence mixer, from the first block on, begun again where the list ends; all 1 when empty.
+    pub mixer_scales: Vec<Scales>,
+    /// Factors at every channel mixer, likewise.
+    pub channel_scales: Vec<Scales>,
     /// How tokens are told where they stand.
     pub positions: PositionKind,
     /// Probability with which each value of a residual branch is dropped while training, 0 up to but not
@@ -38,16 +49,6 @@ pub struct StackConfig {
     /// but not including 1; it rises linearly from 0 at the first block.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub stochastic_depth: f64,
-}
-
-/// The norm of a stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormKind {
-    /// Mean 0 and variance 1 for each token, then scale and shift.
-    Layer,
-    /// Mean square 1 for each token, then scale.
-    Rms,
 }
 
 /// How tokens are told where they stand.
@@ -68,9 +69,14 @@ impl Default for StackConfig {
             width: 64,
             depth: 4,
             pattern: vec![Choice::of("attention")],
-            channel: Choice::of("mlp"),
-            norm: NormKind::Layer,
-            epsilon: 1e-6,
+            channels: vec![Choice::of("mlp")],
+            norm: NormConfig::default(),
+            arrangement: Arrangement::default(),
+            first_norm: false,
+            first_mixer_norm: true,
+            last_norm: true,
+            mixer_scales: Vec::new(),
+            channel_scales: Vec::new(),
             positions: PositionKind::Learned,
             dropout: 0.0,
             stochastic_depth: 0.0,
@@ -81,7 +87,7 @@ impl Default for StackConfig {
 impl Component for StackConfig {
     const KIND: &'static str = "stack";
     const ABOUT: &'static str =
-        "pre-norm residual blocks of sequence mixers, in any pattern along the depth, and a channel mixer";
+        "residual blocks of sequence mixers and channel mixers, in any pattern along the depth";
     const CITATION: &'static str = "Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762; norm \
         before the mixers: Xiong et al., On Layer Normalization in the Transformer Architecture, 2020, \
         arXiv:2002.04745";
@@ -91,7 +97,10 @@ impl Component for StackConfig {
         for (index, mixer) in self.pattern.iter_mut().enumerate() {
             mixer.complete(&format!("pattern[{index}]"), registry)?;
         }
-        self.channel.complete("channel", registry)
+        for (index, channel) in self.channels.iter_mut().enumerate() {
+            channel.complete(&format!("channels[{index}]"), registry)?;
+        }
+        Ok(())
     }
 }
 
@@ -115,8 +124,18 @@ impl StackConfig {
             let expected = "at least one mixer, e.g. [[backbone.pattern]] kind = \"attention\"";
             return Err(ConfigError::value("pattern", "an empty list", expected));
         }
-        if !(self.epsilon > 0.0 && self.epsilon <= 1.0) {
-            return Err(ConfigError::value("epsilon", self.epsilon.to_string(), "above 0 up to 1"));
+        self.norm
+            .check()
+            .map_err(|(key, problem, expected)| ConfigError::value(format!("norm.{key}"), problem, expected))?;
+        for (list, scales) in [("mixer_scales", &self.mixer_scales), ("channel_scales", &self.channel_scales)] {
+            for (index, scale) in scales.iter().enumerate() {
+                for (key, value) in [("skip", scale.skip), ("branch", scale.branch)] {
+                    if !value.is_finite() {
+                        let path = format!("{list}[{index}].{key}");
+                        return Err(ConfigError::value(path, value.to_string(), "a finite number"));
+                    }
+                }
+            }
         }
         probability("dropout", self.dropout)?;
         probability("stochastic_depth", self.stochastic_depth)
@@ -132,27 +151,56 @@ impl StackConfig {
             let problem = format!("{} but the stem makes tokens of {}", self.width, input.width);
             return Err(ConfigError::value("width", problem, format!("{}", input.width)).into());
         }
-        let channel = self.channel.resolve("channel", build.registry)?;
-        let norm = || Norm::new(self.norm, self.width, self.epsilon, build.device);
-        let blocks = (0..self.depth).map(|index| {
-            let entry = index % self.pattern.len();
-            let path = format!("pattern[{entry}]");
-            let mixer = self.pattern[entry].resolve(&path, build.registry)?;
-            let depth = index as f64 / (self.depth - 1).max(1) as f64;
-            Ok(Block {
-                mixer_norm: norm(),
-                mixer: mixer.init(self.width, build).map_err(|error| error.under(&path))?,
-                channel_norm: norm(),
-                channel: channel.init(self.width, build).map_err(|error| error.under("channel"))?,
-                residual: Residual::new(self.dropout, self.stochastic_depth * depth),
-            })
-        });
+        let blocks = (0..self.depth).map(|index| self.block(index, &build.at(index, self.depth)));
+        let norm = |wanted: bool| wanted.then(|| self.norm.init(self.width, build.device));
         Ok(Stack {
             positions: Positions::new(self.positions, input, build.device),
+            first_norm: norm(self.first_norm),
             blocks: blocks.collect::<Result<_>>()?,
-            norm: norm(),
+            norm: norm(self.last_norm),
         })
     }
+
+    fn block(&self, index: usize, build: &Build) -> Result<Block> {
+        let norm = |wanted: bool| wanted.then(|| self.norm.init(self.width, build.device));
+        let entry = index % self.pattern.len();
+        let path = format!("pattern[{entry}]");
+        let mixer = self.pattern[entry].resolve(&path, build.registry)?;
+        let mixer = mixer.init(self.width, build).map_err(|error| error.under(&path))?;
+        let channel = self.channel(index, build)?;
+        let depth = index as f64 / (self.depth - 1).max(1) as f64;
+        Ok(Block {
+            mixer_norm: norm(index > 0 || self.first_mixer_norm),
+            mixer,
+            mixer_second_norm: norm(self.arrangement.doubled()),
+            channel_norm: norm(channel.is_some()),
+            channel_second_norm: norm(channel.is_some() && self.arrangement.doubled()),
+            channel,
+            residual: Residual::new(self.dropout, self.stochastic_depth * depth),
+            arrangement: self.arrangement,
+            mixer_scales: repeated(&self.mixer_scales, index),
+            channel_scales: repeated(&self.channel_scales, index),
+        })
+    }
+
+    /// The channel mixer of block `index`, if it has one.
+    fn channel(&self, index: usize, build: &Build) -> Result<Option<BoxedChannel>> {
+        if self.channels.is_empty() {
+            return Ok(None);
+        }
+        let entry = index % self.channels.len();
+        let path = format!("channels[{entry}]");
+        let channel = self.channels[entry].resolve(&path, build.registry)?;
+        if channel.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(channel.init(self.width, build).map_err(|error| error.under(&path))?))
+    }
+}
+
+/// The entry of `list` for block `index`.
+fn repeated(list: &[Scales], index: usize) -> Scales {
+    if list.is_empty() { Scales::default() } else { list[index % list.len()] }
 }
 
 impl BackboneConfig for StackConfig {
@@ -169,13 +217,14 @@ impl BackboneConfig for StackConfig {
 mod tests {
     use super::*;
     use ansatz_arch_attention::AttentionConfig;
-    use ansatz_arch_channel::{GatedMlpConfig, MlpConfig};
+    use ansatz_arch_channel::{GatedMlpConfig, MlpConfig, NoneConfig};
 
     fn registry() -> Registry {
         Registry::default()
             .mixer::<AttentionConfig>()
             .channel::<MlpConfig>()
             .channel::<GatedMlpConfig>()
+            .channel::<NoneConfig>()
             .backbone::<StackConfig>()
     }
 
@@ -194,11 +243,11 @@ mod tests {
         config.complete("backbone", &registry()).unwrap();
         let settings = &config.settings;
         assert_eq!(settings["depth"].as_integer(), Some(4));
-        assert_eq!(settings["norm"].as_str(), Some("layer"));
+        assert_eq!(settings["norm"]["kind"].as_str(), Some("layer"));
         assert_eq!(settings["pattern"][0]["causal"].as_bool(), Some(true));
         assert_eq!(settings["pattern"][1]["heads"].as_integer(), Some(4));
-        assert_eq!(settings["channel"]["kind"].as_str(), Some("mlp"));
-        assert_eq!(settings["channel"]["activation"].as_str(), Some("gelu"));
+        assert_eq!(settings["channels"][0]["kind"].as_str(), Some("mlp"));
+        assert_eq!(settings["channels"][0]["activation"].as_str(), Some("gelu"));
         let again = settings.clone();
         config.complete("backbone", &registry()).unwrap();
         assert_eq!(config.settings, again);
@@ -216,14 +265,16 @@ mod tests {
             ),
             ("pattern = [{ kind = \"atention\" }]", "backbone.pattern[0].kind"),
             ("pattern = []", "backbone.pattern"),
-            ("channel = { kind = \"mlp\", expansion = -1.0 }", "backbone.channel.expansion"),
-            ("channel = { kind = \"mlp\", activation = \"geluu\" }", "backbone.channel.activation"),
+            ("channels = [{ kind = \"mlp\", expansion = -1.0 }]", "backbone.channels[0].expansion"),
+            ("channels = [{ kind = \"mlp\", activation = \"geluu\" }]", "backbone.channels[0].activation"),
+            ("mixer_scales = [{}, { skip = inf }]", "backbone.mixer_scales[1].skip"),
+            ("arrangement = \"prae\"", "backbone.arrangement"),
             ("width = 0", "backbone.width"),
             ("depth = 2000", "backbone.depth"),
-            ("epsilon = 0.0", "backbone.epsilon"),
+            ("norm = { epsilon = 0.0 }", "backbone.norm.epsilon"),
             ("dropout = 1.0", "backbone.dropout"),
             ("stochastic_depth = nan", "backbone.stochastic_depth"),
-            ("norm = \"batch\"", "backbone.norm"),
+            ("norm = { kind = \"batch\" }", "backbone.norm.kind"),
         ] {
             let message = message(settings);
             assert!(message.contains(&format!("`{path}`")), "{settings}: {message}");
@@ -234,12 +285,28 @@ mod tests {
     fn a_mixer_that_does_not_fit_the_width_is_named() {
         let device = ansatz_device::open("cpu").unwrap();
         let registry = registry();
-        let build = Build { registry: &registry, device: &device };
+        let build = Build::new(&registry, &device);
         let config = StackConfig { width: 10, ..StackConfig::default() };
         let message = config.build(&FeatureSpec::row(3, 10), &build).unwrap_err().to_string();
         assert!(message.contains("`pattern[0].heads`: 4 heads do not divide a width of 10"), "{message}");
         let message = config.build(&FeatureSpec::row(3, 8), &build).unwrap_err().to_string();
         assert!(message.contains("`width`: 10 but the stem makes tokens of 8"), "{message}");
+    }
+
+    #[test]
+    fn channel_mixers_are_left_out_where_the_pattern_says_so() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let registry = registry();
+        let build = Build::new(&registry, &device);
+        for (channels, expected) in [
+            (vec![], [false, false, false]),
+            (vec![Choice::of("none"), Choice::of("mlp")], [false, true, false]),
+        ] {
+            let config = StackConfig { width: 8, depth: 3, channels, ..StackConfig::default() };
+            let stack = config.build(&FeatureSpec::row(3, 8), &build).unwrap();
+            let found = [0, 1, 2].map(|index: usize| stack.blocks[index].channel.is_some());
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -1,20 +1,20 @@
-//! The stack: pre-norm residual blocks of any pattern of sequence mixers and a channel mixer.
+//! The stack: residual blocks of any pattern of sequence mixers and channel mixers.
 //!
 //! Most architectures since the Transformer differ only in the mixer; what stands around it is the same.
 //! That frame is written once here, so that mixers are compared on equal terms and a hybrid of several is a
 //! list in a config instead of code.
 
+mod arrangement;
 mod block;
 mod config;
-mod norm;
 mod positions;
 mod recurrent;
 mod residual;
 mod stack;
 
+pub use arrangement::{Arrangement, Scales};
 pub use block::Block;
-pub use config::{NormKind, PositionKind, StackConfig};
-pub use norm::Norm;
+pub use config::{PositionKind, StackConfig};
 pub use positions::Positions;
 pub use residual::Residual;
 pub use stack::Stack;

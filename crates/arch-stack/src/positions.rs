@@ -53,6 +53,11 @@ impl Positions {
         tokens + added.unsqueeze()
     }
 
+    /// How many positions there are; `None` when they have no end.
+    pub(crate) fn known(&self) -> Option<usize> {
+        self.learned.as_ref().map(|table| table.lazy_shape()[0])
+    }
+
     /// Floating-point operations for one token of `width` values.
     pub(crate) fn flops(&self, width: usize) -> u64 {
         if self.kind == PositionKind::None { 0 } else { width as u64 }

@@ -1,6 +1,6 @@
 //! The recurrent form of a stack whose mixers all have one.
 
-use ansatz_core::{BoxedMixer, Recurrent, State};
+use ansatz_core::{Context, Recurrent, State};
 use burn::tensor::{Device, Tensor};
 
 use crate::Stack;
@@ -10,32 +10,26 @@ fn part(index: usize) -> String {
     format!("blocks.{index}")
 }
 
-/// The recurrent form of one mixer.
-fn recurrent(mixer: &BoxedMixer) -> &dyn Recurrent {
-    mixer.recurrent().expect("`Backbone::recurrent` gives a stack only if every mixer has a recurrent form")
-}
-
 impl Recurrent for Stack {
     fn state(&self, batch: usize, device: &Device) -> State {
         let mut state = State::new();
         for (index, block) in self.blocks.iter().enumerate() {
-            state.set_part(&part(index), recurrent(&block.mixer).state(batch, device));
+            state.set_part(&part(index), block.state(batch, device));
         }
         state
     }
 
-    fn step(&self, tokens: Tensor<3>, state: &mut State) -> Tensor<3> {
+    fn step(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> Tensor<3> {
         let [_, length, _] = tokens.dims();
-        let mut tokens = self.positions.forward(tokens, state.position);
+        let mut tokens = self.enter(tokens, state.position);
         for (index, block) in self.blocks.iter().enumerate() {
-            let state = state.part(&part(index));
-            tokens = block.forward(tokens, |mixer, tokens| recurrent(mixer).step(tokens, state));
+            tokens = block.step(tokens, state.part(&part(index)), context);
         }
         state.position += length;
-        self.norm.forward(tokens)
+        self.leave(tokens)
     }
 
     fn constant_state(&self) -> bool {
-        self.blocks.iter().all(|block| recurrent(&block.mixer).constant_state())
+        self.blocks.iter().all(|block| block.constant_state())
     }
 }

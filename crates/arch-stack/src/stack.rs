@@ -1,12 +1,13 @@
 //! The stack as a backbone.
 
 use ansatz_core::{Backbone, FeatureSpec, Features, Layer, Recurrent};
+use ansatz_ops::Norm;
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
 
-use crate::{Block, Norm, Positions};
+use crate::{Block, Positions};
 
-/// Positions, blocks and a last norm.
+/// Positions, blocks and norms at both ends.
 ///
 /// # Shapes
 /// `[batch, length, width]` → the same; mask and grid are kept.
@@ -14,21 +15,42 @@ use crate::{Block, Norm, Positions};
 pub struct Stack {
     /// Where tokens stand.
     pub positions: Positions,
+    /// Before the first block, where wanted.
+    pub first_norm: Option<Norm>,
     /// From the first to the last.
     pub blocks: Vec<Block>,
-    /// At the end.
-    pub norm: Norm,
+    /// Behind the last block, where wanted.
+    pub norm: Option<Norm>,
+}
+
+impl Stack {
+    /// What happens before the first block, to tokens of which the first stands at position `first`.
+    pub(crate) fn enter(&self, tokens: Tensor<3>, first: usize) -> Tensor<3> {
+        let tokens = self.positions.forward(tokens, first);
+        match &self.first_norm {
+            Some(norm) => norm.forward(tokens),
+            None => tokens,
+        }
+    }
+
+    /// What happens behind the last block.
+    pub(crate) fn leave(&self, tokens: Tensor<3>) -> Tensor<3> {
+        match &self.norm {
+            Some(norm) => norm.forward(tokens),
+            None => tokens,
+        }
+    }
 }
 
 impl Backbone for Stack {
     fn forward(&self, features: Features) -> Features {
         let [batch, length, width] = features.tokens.dims();
         let context = features.context();
-        let mut tokens = self.positions.forward(features.tokens.clone(), 0);
+        let mut tokens = self.enter(features.tokens.clone(), 0);
         for block in &self.blocks {
-            tokens = block.forward(tokens, |mixer, tokens| mixer.forward(tokens, &context));
+            tokens = block.forward(tokens, &context, |mixer, tokens| mixer.forward(tokens, &context));
         }
-        let tokens = self.norm.forward(tokens);
+        let tokens = self.leave(tokens);
         assert_shape!(tokens, [batch, length, width]);
         features.with_tokens(tokens)
     }
@@ -38,15 +60,30 @@ impl Backbone for Stack {
     }
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {
-        self.blocks.iter().all(|block| block.mixer.recurrent().is_some()).then_some(self)
+        self.blocks.iter().all(Block::is_recurrent).then_some(self)
+    }
+
+    fn limit(&self) -> Option<usize> {
+        self.positions.known()
+    }
+
+    fn hidden(&self, features: Features) -> Vec<Tensor<3>> {
+        let context = features.context();
+        let mut hidden = vec![self.enter(features.tokens, 0)];
+        for block in &self.blocks {
+            let tokens = hidden[hidden.len() - 1].clone();
+            hidden.push(block.forward(tokens, &context, |mixer, tokens| mixer.forward(tokens, &context)));
+        }
+        let last = hidden.pop().map(|tokens| self.leave(tokens));
+        hidden.into_iter().chain(last).collect()
     }
 
     fn influence(&self, features: Features) -> Vec<(String, Tensor<4>)> {
         let context = features.context();
-        let mut tokens = self.positions.forward(features.tokens, 0);
+        let mut tokens = self.enter(features.tokens, 0);
         let mut readings = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
-            tokens = block.forward(tokens, |mixer, tokens| {
+            tokens = block.forward(tokens, &context, |mixer, tokens| {
                 let reading = mixer.influence(tokens.clone(), &context);
                 readings.extend(reading.map(|reading| (format!("blocks.{index}.mixer"), reading)));
                 mixer.forward(tokens, &context)
@@ -69,16 +106,21 @@ impl Backbone for Stack {
         let norm = |name: String, norm: &Norm| row(name, norm.num_params(), tokens * norm.flops());
         let positions = tokens * self.positions.flops(input.width);
         let mut layers = vec![row("positions".to_owned(), self.positions.num_params(), positions)];
+        layers.extend(self.first_norm.as_ref().map(|first| norm("first_norm".to_owned(), first)));
         for (index, block) in self.blocks.iter().enumerate() {
             let name = |part: &str| format!("blocks.{index}.{part}");
+            let normed = |part: &str, found: &Option<Norm>| found.as_ref().map(|found| norm(name(part), found));
             let mixing = block.mixer.flops(input.length) + addition;
-            let changing = tokens * block.channel.flops() + addition;
-            layers.push(norm(name("mixer_norm"), &block.mixer_norm));
+            layers.extend(normed("mixer_norm", &block.mixer_norm));
             layers.push(row(name("mixer"), block.mixer.num_params(), mixing));
-            layers.push(norm(name("channel_norm"), &block.channel_norm));
-            layers.push(row(name("channel"), block.channel.num_params(), changing));
+            layers.extend(normed("mixer_second_norm", &block.mixer_second_norm));
+            layers.extend(normed("channel_norm", &block.channel_norm));
+            layers.extend(block.channel.as_ref().map(|channel| {
+                row(name("channel"), channel.num_params(), tokens * channel.flops() + addition)
+            }));
+            layers.extend(normed("channel_second_norm", &block.channel_second_norm));
         }
-        layers.push(norm("norm".to_owned(), &self.norm));
+        layers.extend(self.norm.as_ref().map(|last| norm("norm".to_owned(), last)));
         layers
     }
 }
@@ -86,15 +128,19 @@ impl Backbone for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NormKind, PositionKind, StackConfig};
+    use crate::{Arrangement, PositionKind, Scales, StackConfig};
     use ansatz_arch_attention::AttentionConfig;
-    use ansatz_arch_channel::{GatedMlpConfig, MlpConfig};
+    use ansatz_arch_channel::{GatedMlpConfig, MlpConfig, NoneConfig};
     use ansatz_conformance::Property;
     use ansatz_core::{BoxedBackbone, Build, Choice, Registry};
     use burn::tensor::{Bool, Device, Distribution};
 
     fn registry() -> Registry {
-        Registry::default().mixer::<AttentionConfig>().channel::<MlpConfig>().channel::<GatedMlpConfig>()
+        Registry::default()
+            .mixer::<AttentionConfig>()
+            .channel::<MlpConfig>()
+            .channel::<GatedMlpConfig>()
+            .channel::<NoneConfig>()
     }
 
     fn attention(causal: bool, heads: usize) -> Choice<ansatz_core::role::Mixer> {
@@ -102,7 +148,7 @@ mod tests {
     }
 
     fn build(config: &StackConfig, input: &FeatureSpec, device: &Device) -> ansatz_core::Result<Stack> {
-        config.build(input, &Build { registry: &registry(), device })
+        config.build(input, &Build::new(&registry(), device))
     }
 
     #[test]
@@ -111,17 +157,31 @@ mod tests {
         let default = StackConfig { width: 8, depth: 3, ..StackConfig::default() };
         let causal = vec![attention(true, 2), attention(true, 4)];
         let configs = [
-            StackConfig { norm: NormKind::Rms, positions: PositionKind::None, ..default.clone() },
+            StackConfig {
+                norm: ansatz_ops::NormConfig::rms(1e-6),
+                positions: PositionKind::None,
+                arrangement: Arrangement::Sandwich,
+                ..default.clone()
+            },
             StackConfig { pattern: causal.clone(), ..default.clone() },
+            StackConfig {
+                pattern: causal.clone(),
+                arrangement: Arrangement::Carried,
+                first_norm: true,
+                first_mixer_norm: false,
+                last_norm: false,
+                mixer_scales: vec![Scales { skip: 0.5, branch: 1.5 }],
+                ..default.clone()
+            },
             StackConfig {
                 pattern: causal,
                 positions: PositionKind::Sinusoidal,
-                channel: Choice::of("gated-mlp"),
+                channels: vec![Choice::of("gated-mlp"), Choice::of("none")],
                 ..default.clone()
             },
             StackConfig { pattern: vec![attention(true, 2), attention(false, 2)], ..default },
         ];
-        for (config, recurrent) in configs.iter().zip([false, true, true, false]) {
+        for (config, recurrent) in configs.iter().zip([false, true, true, true, false]) {
             let build =
                 |input: &FeatureSpec, device: &Device| Ok(BoxedBackbone::new(build(config, input, device)?));
             let checked = ansatz_conformance::backbone(build).named(format!("{config:?}")).check(&device);
@@ -154,10 +214,22 @@ mod tests {
         let stack = build(&config, &FeatureSpec::picture(grid, 4), &device).unwrap();
         let mask = Tensor::<2, Bool>::from_data([[true, true, false, true, true, true]], &device);
         let tokens = Tensor::<3>::random([1, 6, 4], Distribution::Default, &device);
-        let features = Features { tokens, mask: Some(mask.clone()), grid: Some(grid) };
+        let features = Features { mask: Some(mask.clone()), grid: Some(grid), ..Features::row(tokens) };
         let output = stack.forward(features);
         assert_eq!(output.grid, Some(grid));
         output.mask.expect("the mask").into_data().assert_eq(&mask.into_data(), true);
+    }
+
+    #[test]
+    fn hidden_tokens_end_in_the_output() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let config = StackConfig { width: 8, depth: 2, ..StackConfig::default() };
+        let stack = build(&config, &FeatureSpec::row(5, 8), &device).unwrap();
+        let features = Features::row(Tensor::random([2, 5, 8], Distribution::Default, &device));
+        let hidden = stack.hidden(features.clone());
+        assert_eq!(hidden.len(), 3);
+        hidden[2].to_data().assert_eq(&stack.forward(features).tokens.into_data(), true);
+        assert_eq!(stack.limit(), Some(5));
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Case {
 
     /// Features around `tokens`.
     pub(crate) fn features(&self, tokens: Tensor<3>) -> Features {
-        Features { tokens, mask: None, grid: self.input.grid }
+        Features { grid: self.input.grid, ..Features::row(tokens) }
     }
 
     /// The same case with another batch size.

@@ -9,7 +9,7 @@
 //! # use ansatz_core::{Build, MixerConfig, Registry};
 //! # fn example<MyConfig: MixerConfig + Default>(device: &burn::tensor::Device) -> Result<(), ansatz_conformance::Failure> {
 //! ansatz_conformance::mixer(|width, device| {
-//!     MyConfig::default().init(width, &Build { registry: &Registry::default(), device })
+//!     MyConfig::default().init(width, &Build::new(&Registry::default(), device))
 //! })
 //! .widths([8, 12])
 //! .check(device)?;

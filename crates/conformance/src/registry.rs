@@ -17,21 +17,24 @@ pub fn registry(registry: &Registry, device: &Device) -> Result<Report, Failure>
     for entry in registry.mixers.entries() {
         let name = format!("mixer {}", entry.kind);
         let config = entry.parse(Default::default(), registry).map_err(|error| unbuilt(&name, error))?;
-        let build = |width: usize, device: &Device| config.init(width, &Build { registry, device });
+        let build = |width: usize, device: &Device| config.init(width, &Build::new(registry, device));
         let widths: Vec<usize> = suited(&name, &WIDTHS, |width| build(*width, device))?;
         report.extend(mixer(build).named(name).widths(widths).check(device)?);
     }
     for entry in registry.channels.entries() {
         let name = format!("channel {}", entry.kind);
         let config = entry.parse(Default::default(), registry).map_err(|error| unbuilt(&name, error))?;
-        let build = |width: usize, device: &Device| config.init(width, &Build { registry, device });
+        if config.is_none() {
+            continue;
+        }
+        let build = |width: usize, device: &Device| config.init(width, &Build::new(registry, device));
         let widths: Vec<usize> = suited(&name, &WIDTHS, |width| build(*width, device))?;
         report.extend(channel(build).named(name).widths(widths).check(device)?);
     }
     for entry in registry.backbones.entries() {
         let name = format!("backbone {}", entry.kind);
         let config = entry.parse(Default::default(), registry).map_err(|error| unbuilt(&name, error))?;
-        let build = |input: &FeatureSpec, device: &Device| config.init(input, &Build { registry, device });
+        let build = |input: &FeatureSpec, device: &Device| config.init(input, &Build::new(registry, device));
         let inputs = suited(&name, &shapes(config.width()), |input| build(input, device))?;
         report.extend(backbone(build).named(name).inputs(inputs).check(device)?);
     }

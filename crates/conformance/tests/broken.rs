@@ -131,7 +131,7 @@ impl Recurrent for Decaying {
         State::new().with("sum", Tensor::<3>::zeros([batch, 1, self.weight.dims()[0]], device))
     }
 
-    fn step(&self, tokens: Tensor<3>, state: &mut State) -> Tensor<3> {
+    fn step(&self, tokens: Tensor<3>, state: &mut State, _context: &Context) -> Tensor<3> {
         let [_, length, _] = tokens.dims();
         let tokens = self.weigh(tokens);
         let mut sum = state.take::<3>("sum").expect("the state begins with a sum");

@@ -24,6 +24,17 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// The tokens between the blocks, `[batch, length, width]` each: before the first block, behind every block
+    /// but the last, and the result of [`Backbone::forward`]. Empty where the backbone has no such reading.
+    fn hidden(&self, _features: Features) -> Vec<Tensor<3>> {
+        Vec::new()
+    }
+
+    /// The most tokens that the backbone can take; `None` when there is no limit.
+    fn limit(&self) -> Option<usize> {
+        None
+    }
+
     /// What each layer's tokens took from each other, `(layer, [batch, heads, to, from])`, for the layers
     /// that can say.
     fn influence(&self, _features: Features) -> Vec<(String, Tensor<4>)> {

@@ -1,17 +1,23 @@
-//! Channel mixers: the part of a network that works on each token alone.
+//! Channel mixers: the part of a network that works on the values of each token.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::Result;
 use crate::build::Build;
 use crate::component::AnyConfig;
 use crate::erased::Boxed;
+use crate::{Context, Recurrent, Result};
 
-/// Maps each token for itself, keeping its width.
+/// Maps each token for itself, keeping its width; some also look at the token before.
 pub trait Channel: std::fmt::Debug + Send + Sync {
     /// `[batch, length, width]` → the same shape.
-    fn forward(&self, tokens: Tensor<3>) -> Tensor<3>;
+    fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3>;
+
+    /// The recurrent form of a channel mixer that looks at tokens before; `None` for those that map each token
+    /// alone, whose forward form serves any number of tokens.
+    fn recurrent(&self) -> Option<&dyn Recurrent> {
+        None
+    }
 
     /// Floating-point operations for one token, forward; a multiply–add counts two.
     fn flops(&self) -> u64;
@@ -34,4 +40,9 @@ pub trait ChannelConfig: AnyConfig {
     /// # Errors
     /// When the config does not fit the width.
     fn init(&self, width: usize, build: &Build) -> Result<BoxedChannel>;
+
+    /// Whether this stands for leaving the channel mixer out.
+    fn is_none(&self) -> bool {
+        false
+    }
 }

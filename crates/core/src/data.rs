@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::component::AnyConfig;
 use crate::{BoxedStem, Error, Result, Target, Targets};
@@ -77,6 +77,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// These tensors, bound for `device`; the first dimension of each is the batch.
+    pub fn new(tensors: Vec<(String, TensorData)>, device: &Device) -> Self {
+        Self { tensors, device: device.clone() }
+    }
+
     /// Where the tensors will be.
     pub fn device(&self) -> &Device {
         &self.device
@@ -87,18 +92,35 @@ impl Inputs {
     /// # Errors
     /// When there is none of that name and rank.
     pub fn float<const D: usize>(&self, name: &str) -> Result<Tensor<D>> {
-        let found = self.tensors.iter().find(|(known, data)| known == name && data.rank() == D);
+        Ok(Tensor::from_data(self.find(name, D)?.clone(), &self.device))
+    }
+
+    /// The input `name` of rank `D` that holds whole numbers.
+    ///
+    /// # Errors
+    /// When there is none of that name and rank.
+    pub fn int<const D: usize>(&self, name: &str) -> Result<Tensor<D, Int>> {
+        Ok(Tensor::from_data(self.find(name, D)?.clone(), &self.device))
+    }
+
+    /// Whether there is an input `name`.
+    pub fn holds(&self, name: &str) -> bool {
+        self.tensors.iter().any(|(known, _)| known == name)
+    }
+
+    fn find(&self, name: &str, rank: usize) -> Result<&TensorData> {
+        let found = self.tensors.iter().find(|(known, data)| known == name && data.rank() == rank);
         let (_, data) = found.ok_or_else(|| {
             let known: Vec<_> =
                 self.tensors.iter().map(|(name, data)| format!("{name} of rank {}", data.rank())).collect();
             Error::input(
-                format!("input `{name}` of rank {D}"),
+                format!("input `{name}` of rank {rank}"),
                 "the batch has no such input",
                 known.join(", "),
                 "train and predict with the data model that the run was made with",
             )
         })?;
-        Ok(Tensor::from_data(data.clone(), &self.device))
+        Ok(data)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Bool, Tensor};
 
+use crate::Shared;
+
 /// Height and width of a picture whose tokens stand row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
@@ -27,22 +29,24 @@ pub struct Features {
     pub mask: Option<Tensor<2, Bool>>,
     /// Set when the tokens are a picture read row by row: `length = height × width`.
     pub grid: Option<Grid>,
+    /// What earlier layers left for later ones.
+    pub shared: Shared,
 }
 
 impl Features {
     /// A row of real tokens `[batch, length, width]`.
     pub fn row(tokens: Tensor<3>) -> Self {
-        Self { tokens, mask: None, grid: None }
+        Self { tokens, mask: None, grid: None, shared: Shared::default() }
     }
 
-    /// The same mask and grid around other tokens of the same length.
+    /// The same mask, grid and shared tensors around other tokens of the same length.
     pub fn with_tokens(&self, tokens: Tensor<3>) -> Self {
-        Self { tokens, mask: self.mask.clone(), grid: self.grid }
+        Self { tokens, mask: self.mask.clone(), grid: self.grid, shared: self.shared.clone() }
     }
 
     /// What the mixers of this example set must know besides the tokens.
     pub fn context(&self) -> Context {
-        Context { mask: self.mask.clone(), grid: self.grid }
+        Context { mask: self.mask.clone(), grid: self.grid, shared: self.shared.clone() }
     }
 }
 
@@ -53,6 +57,8 @@ pub struct Context {
     pub mask: Option<Tensor<2, Bool>>,
     /// The picture the tokens were read from, if any.
     pub grid: Option<Grid>,
+    /// What earlier layers left for later ones.
+    pub shared: Shared,
 }
 
 /// The shape of [`Features`], known before any example is seen.

@@ -33,8 +33,9 @@ pub trait Recurrent {
     /// The state before the first token.
     fn state(&self, batch: usize, device: &Device) -> State;
 
-    /// The next tokens `[batch, 1.., width]` behind `state`, which moves on.
-    fn step(&self, tokens: Tensor<3>, state: &mut State) -> Tensor<3>;
+    /// The next tokens `[batch, 1.., width]` behind `state`, which moves on. All of them are real: a mask in
+    /// `context` is not looked at.
+    fn step(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> Tensor<3>;
 
     /// Whether the state keeps one size however many tokens were seen.
     fn constant_state(&self) -> bool;

@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::{
-    BackboneConfig, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Inputs, Layer, Registry, Result,
-    TaskConfig,
+    BackboneConfig, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, Features, Inputs, Layer,
+    Registry, Result, Targets, TaskConfig,
 };
 
 /// A whole network.
@@ -30,7 +30,7 @@ impl Model {
         device.seed(seed);
         let stem = plan.encoder.stem(plan.backbone.width(), device).map_err(|error| error.under("data"))?;
         let input = stem.output();
-        let build = Build { registry: plan.registry, device };
+        let build = Build::new(plan.registry, device);
         let backbone = plan.backbone.init(&input, &build).map_err(|error| error.under("backbone"))?;
         let head = plan
             .task
@@ -48,7 +48,39 @@ impl Model {
     /// # Errors
     /// When the inputs are not those of the stem.
     pub fn forward(&self, inputs: &Inputs) -> Result<Tensor<3>> {
-        Ok(self.head.forward(self.backbone.forward(self.stem.forward(inputs)?)))
+        Ok(self.head.forward(self.backbone.forward(self.features(inputs)?)))
+    }
+
+    /// What the network is trained to make small, `[1]`: the mean loss of the task, and what the layers add.
+    ///
+    /// # Errors
+    /// When the inputs are not those of the stem, or the targets not those of the head.
+    pub fn loss(&self, inputs: &Inputs, targets: &Targets) -> Result<Tensor<1>> {
+        let features = self.features(inputs)?;
+        let shared = features.shared.clone();
+        let loss = self.head.loss(self.head.forward(self.backbone.forward(features)), targets)?;
+        Ok(match shared.loss() {
+            Some(added) => loss + added,
+            None => loss,
+        })
+    }
+
+    /// The features that the backbone reads.
+    ///
+    /// # Errors
+    /// When the inputs are not those of the stem, or more tokens than the backbone can take.
+    pub fn features(&self, inputs: &Inputs) -> Result<Features> {
+        let features = self.stem.forward(inputs)?;
+        let [_, length, _] = features.tokens.dims();
+        match self.backbone.limit() {
+            Some(limit) if length > limit => Err(Error::input(
+                format!("{length} tokens"),
+                format!("the network has positions for {limit}"),
+                format!("at most {limit} tokens"),
+                "shorten the input, or train a network with more positions",
+            )),
+            _ => Ok(features),
+        }
     }
 
     /// The table of layers, for one example.

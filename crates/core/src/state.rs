@@ -156,7 +156,7 @@ pub struct StateData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Recurrent;
+    use crate::{Context, Recurrent};
     use crate::toy::Sum;
     use burn::tensor::Distribution;
 
@@ -189,10 +189,10 @@ mod tests {
         let sum = Sum::new(1.0, 1, &device);
         let token = |value: f32| Tensor::<3>::from_data([[[value]]], &device);
         let mut state = sum.state(1, &device);
-        sum.step(token(1.0), &mut state);
+        sum.step(token(1.0), &mut state, &Context::default());
         let mut fork = state.clone();
-        let forked = sum.step(token(10.0), &mut fork).into_scalar::<f32>();
-        let own = sum.step(token(2.0), &mut state).into_scalar::<f32>();
+        let forked = sum.step(token(10.0), &mut fork, &Context::default()).into_scalar::<f32>();
+        let own = sum.step(token(2.0), &mut state, &Context::default()).into_scalar::<f32>();
         assert_eq!((forked, own), (11.0, 3.0));
         assert_eq!((fork.position, state.position), (2, 2));
     }

@@ -11,6 +11,11 @@ pub enum Target {
         /// Names in the order of their indices.
         names: Vec<String>,
     },
+    /// A token of a vocabulary at every position.
+    Tokens {
+        /// How many tokens there are.
+        vocabulary: usize,
+    },
 }
 
 /// The labels of one batch.
@@ -25,6 +30,8 @@ pub enum Targets {
         /// All rows, one behind the other.
         values: Vec<f32>,
     },
+    /// A token at every position, row by row: `[batch × length]`; `None` where nothing is asked.
+    Tokens(Vec<Option<u32>>),
     /// No labels are known, as when predicting.
     Unknown,
 }

@@ -76,7 +76,7 @@ impl Recurrent for Sum {
         let [width] = self.scale.dims();
         State::new().with("sum", Tensor::<3>::zeros([batch, 1, width], device))
     }
-    fn step(&self, tokens: Tensor<3>, state: &mut State) -> Tensor<3> {
+    fn step(&self, tokens: Tensor<3>, state: &mut State, _context: &Context) -> Tensor<3> {
         let [_, length, _] = tokens.dims();
         let sums = tokens.cumsum(1) + state.take::<3>("sum").expect("the state of a sum");
         state.set("sum", sums.clone().narrow(1, length - 1, 1));

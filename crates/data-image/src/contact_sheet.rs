@@ -72,7 +72,7 @@ fn draw_card(sheet: &mut RgbImage, left: u32, top: u32, card: &Card) -> Result<(
 /// # Errors
 /// When the data has no classes, or an example cannot be drawn.
 pub fn sample_sheet(data: &dyn OpenData, part: Part, per_class: usize, seed: u64) -> Result<Vec<u8>> {
-    let Target::Classes { names } = data.encoder().target();
+    let Target::Classes { names } = data.encoder().target() else { return draw(&[]) };
     let mut order: Vec<usize> = (0..data.examples(part)).collect();
     order.shuffle(&mut stream(seed, Purpose::Sample, 0, 0));
     let mut chosen: Vec<Vec<usize>> = vec![Vec::new(); names.len()];

@@ -49,7 +49,7 @@ fn parts_have_their_sizes_and_share_no_example() {
     // The test part is the same whatever else is chosen.
     let test = |data: &dyn OpenData| values(&data.batch(Part::Test, &[0, 100, 358], None).unwrap()).len();
     assert_eq!(test(&*data), test(&*all));
-    let Target::Classes { names } = data.encoder().target();
+    let Target::Classes { names } = data.encoder().target() else { unreachable!() };
     assert_eq!(names.len(), 10);
 }
 

@@ -14,6 +14,7 @@ mod conv_norm;
 mod convolution;
 #[cfg(feature = "flex")]
 mod flex;
+mod norm;
 mod normalization;
 mod pooling;
 #[cfg(all(test, feature = "flex"))]
@@ -21,5 +22,6 @@ mod testing;
 
 pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
+pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
 pub use pooling::max_pool;

@@ -47,16 +47,21 @@ impl Component for ClassifyConfig {
 
 /// The names of the classes.
 fn names(target: &Target) -> Result<&[String]> {
-    let Target::Classes { names } = target;
-    if names.is_empty() {
-        return Err(Error::input(
+    match target {
+        Target::Classes { names } if !names.is_empty() => Ok(names),
+        Target::Classes { .. } => Err(Error::input(
             "the labels of the data",
             "there are no classes",
             "at least one class",
             "check the source: are its folders or label column as the data model expects them?",
-        ));
+        )),
+        Target::Tokens { .. } => Err(Error::input(
+            "the labels of the data",
+            "they are tokens of a vocabulary",
+            "named classes",
+            "choose the task `language-model`, or data with classes",
+        )),
     }
-    Ok(names)
 }
 
 impl TaskConfig for ClassifyConfig {

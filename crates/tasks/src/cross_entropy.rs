@@ -31,6 +31,7 @@ fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -> Result<Ve
         Targets::Distribution { classes: given, values } => {
             Err(mismatch(format!("{} values in rows of {given}", values.len())))
         }
+        Targets::Tokens(_) => Err(mismatch("they are tokens".to_owned())),
         Targets::Unknown => Err(mismatch("they are unknown".to_owned())),
     }
 }

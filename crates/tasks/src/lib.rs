@@ -7,10 +7,14 @@ mod classify;
 mod confusion;
 mod cross_entropy;
 mod head;
+mod language_model;
+mod language_scorer;
 mod pool;
 mod scorer;
 
 pub use classify::ClassifyConfig;
 pub use head::ClassifyHead;
+pub use language_model::{LanguageModelConfig, LanguageModelHead};
+pub use language_scorer::LanguageScorer;
 pub use pool::Pool;
 pub use scorer::ClassifyScorer;

@@ -57,7 +57,7 @@ mod tests {
         let example = |first: f32| [[first], [first + 1.0], [first + 5.0]];
         let tokens = Tensor::<3>::from_data([example(0.0), example(10.0), example(20.0)], &device);
         let mask = real.map(|real| Tensor::from_data(real, &device));
-        pool.forward(Features { tokens, mask, grid: None }).into_data().try_to_vec().unwrap()
+        pool.forward(Features { mask, ..Features::row(tokens) }).into_data().try_to_vec().unwrap()
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl ClassifyScorer {
                 }
                 Some((class, loss))
             }
-            Targets::Unknown => None,
+            Targets::Tokens(_) | Targets::Unknown => None,
         }
     }
 
@@ -72,6 +72,7 @@ impl ClassifyScorer {
             _ if positions != 1 || values != classes => {
                 format!("{positions} positions of {values} logits, expected 1 of {classes}")
             }
+            Targets::Tokens(_) => "labels that are tokens".to_owned(),
             Targets::Classes(indices) if indices.len() != examples => {
                 format!("{} labels for {examples} outputs", indices.len())
             }

@@ -93,7 +93,7 @@ fn gradients(
         // Batches may differ in size, so each counts by its part of the step's examples.
         let share = batch.examples as f64 / order.examples as f64;
         let (inputs, targets) = batch.into_parts(device);
-        let mut loss = model.head.loss(model.forward(&inputs)?, &targets)?;
+        let mut loss = model.loss(&inputs, &targets)?;
         if order.batches > 1 {
             loss = loss.mul_scalar(share);
         }

@@ -91,7 +91,7 @@ impl Recurrent for MovingAverage {
         State::new().with("average", Tensor::<2>::zeros([batch, width], device))
     }
 
-    fn step(&self, tokens: Tensor<3>, state: &mut State) -> Tensor<3> {
+    fn step(&self, tokens: Tensor<3>, state: &mut State, _context: &Context) -> Tensor<3> {
         let [batch, length, _] = tokens.dims();
         let projected = self.project.forward(tokens);
         let [_, _, width] = projected.dims();

@@ -60,7 +60,7 @@ fn the_mixer_conforms() {
     let device = ansatz_device::open("cpu").expect("the processor is always there");
     ansatz_conformance::mixer(|width, device| {
         let registry = Registry::default();
-        MovingAverageConfig::default().init(width, &Build { registry: &registry, device })
+        MovingAverageConfig::default().init(width, &Build::new(&registry, device))
     })
     .check(&device)
     .expect("every property holds");

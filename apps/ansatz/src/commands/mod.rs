@@ -7,6 +7,7 @@ mod inspect;
 mod list;
 mod predict;
 mod train;
+mod verify;
 
 use std::io::{self, Write};
 
@@ -27,6 +28,7 @@ pub(crate) fn execute(cli: Cli, registry: Registry) -> Outcome {
         Command::List(arguments) => list::execute(&arguments, &registry, out),
         Command::Config(arguments) => config::execute(arguments, &registry, out),
         Command::Data(arguments) => data::execute(arguments, &registry, out),
+        Command::Verify(arguments) => verify::execute(&arguments, &registry, out),
         Command::Completions { shell } => completions(shell, out),
     }
 }

@@ -1,6 +1,6 @@
 //! The recurrent form has the outputs and gradients of the parallel one.
 
-use ansatz_core::Recurrent;
+use ansatz_core::{Context, Recurrent};
 use burn::tensor::{Device, Tensor};
 
 use crate::case::{Case, split};
@@ -20,7 +20,7 @@ pub(crate) fn steps(form: &dyn Recurrent, tokens: Tensor<3>, parts: &[usize], de
     let outputs = parts.iter().map(|&part| {
         let next = tokens.clone().narrow(1, first, part);
         first += part;
-        form.step(next, &mut state)
+        form.step(next, &mut state, &Context::default())
     });
     Tensor::cat(outputs.collect(), 1)
 }

@@ -1,6 +1,6 @@
 //! A state can be saved, restored and forked.
 
-use ansatz_core::State;
+use ansatz_core::{Context, State};
 
 use crate::case::Case;
 use crate::compare::{close, host, magnitude};
@@ -19,7 +19,7 @@ pub(crate) fn check<N: Network>(subject: &Subject<'_, N>, case: &Case) -> Result
     let next = tokens.clone().narrow(1, past, length - past);
     let other = case.tokens(2, device).narrow(1, past, length - past);
     let mut state = form.state(case.batch, device);
-    form.step(tokens.narrow(1, 0, past), &mut state);
+    form.step(tokens.narrow(1, 0, past), &mut state, &Context::default());
 
     let saved = state.to_data();
     let mut restored = State::from_data(saved, device);
@@ -38,9 +38,9 @@ pub(crate) fn check<N: Network>(subject: &Subject<'_, N>, case: &Case) -> Result
 
     // A fork goes its own way first; what it does must not reach the state it came from.
     let mut fork = state.clone();
-    form.step(other, &mut fork);
-    let resumed = host(form.step(next.clone(), &mut restored))?;
-    let went_on = host(form.step(next, &mut state))?;
+    form.step(other, &mut fork, &Context::default());
+    let resumed = host(form.step(next.clone(), &mut restored, &Context::default()))?;
+    let went_on = host(form.step(next, &mut state, &Context::default()))?;
     let what = "outputs after a fork went another way, against the restored state";
     Ok(Some(close(what, &went_on, &resumed, magnitude(&resumed))?))
 }

@@ -1,5 +1,7 @@
 //! The declared growth of the state is the real one.
 
+use ansatz_core::Context;
+
 use crate::case::Case;
 use crate::network::Network;
 use crate::run::Subject;
@@ -17,7 +19,7 @@ pub(crate) fn check<N: Network>(subject: &Subject<'_, N>, case: &Case) -> Result
     let mut seen = 0;
     let mut sizes = Vec::new();
     for until in measured {
-        form.step(tokens.clone().narrow(1, seen, until - seen), &mut state);
+        form.step(tokens.clone().narrow(1, seen, until - seen), &mut state, &Context::default());
         seen = until;
         if state.position != seen {
             return Err(format!("the state stands at position {} after {seen} tokens", state.position));

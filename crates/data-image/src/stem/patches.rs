@@ -65,7 +65,7 @@ impl Stem for Patches {
             Some(projection) => projection.forward(tokens),
             None => tokens,
         };
-        Ok(Features { tokens, mask: None, grid: Some(grid) })
+        Ok(Features { grid: Some(grid), ..Features::row(tokens) })
     }
 
     fn output(&self) -> FeatureSpec {

@@ -36,7 +36,7 @@ impl Stem for Pixels {
             Some(projection) => projection.forward(tokens),
             None => tokens,
         };
-        Ok(Features { tokens, mask: None, grid: Some(Grid { height, width }) })
+        Ok(Features { grid: Some(Grid { height, width }), ..Features::row(tokens) })
     }
 
     fn output(&self) -> FeatureSpec {

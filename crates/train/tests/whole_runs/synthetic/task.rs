@@ -26,12 +26,12 @@ impl Component for Guess {
 
 impl TaskConfig for Guess {
     fn head(&self, features: &FeatureSpec, target: &Target, device: &Device) -> Result<BoxedHead> {
-        let Target::Classes { names } = target;
+        let Target::Classes { names } = target else { unreachable!() };
         Ok(BoxedHead::new(GuessHead { linear: LinearConfig::new(features.width, names.len()).init(device) }))
     }
 
     fn scorer(&self, target: &Target) -> Result<Box<dyn Scorer>> {
-        let Target::Classes { names } = target;
+        let Target::Classes { names } = target else { unreachable!() };
         Ok(Box::new(GuessScorer { names: names.clone(), examples: 0, correct: 0, loss: 0.0 }))
     }
 }

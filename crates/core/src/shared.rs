@@ -1,0 +1,91 @@
+//! What earlier layers of a network leave for later ones.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::Tensor;
+
+use crate::StateTensor;
+
+/// Tensors that earlier layers leave for later ones during one pass through a network, by name.
+///
+/// Most layers need nothing but the tokens. Some published architectures pass more along the depth: the
+/// embedding table to a head that is tied to it ([`Shared::EMBEDDING`]), the first layer's values to all later
+/// ones (RWKV-7), one table of relative positions to every attention (T5), what an encoder made of the source
+/// to a decoder. Such a layer leaves a tensor here and says in its docs under which name; a later one that
+/// finds it uses it.
+///
+/// Clones see the same tensors. Each pass begins with an empty one.
+#[derive(Debug, Clone, Default)]
+pub struct Shared(Arc<Mutex<Contents>>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    tensors: BTreeMap<String, StateTensor>,
+    loss: Option<Tensor<1>>,
+}
+
+impl Shared {
+    /// The table of token embeddings `[vocabulary, width]`, left by a stem that has one.
+    pub const EMBEDDING: &'static str = "embedding";
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // Every change is a single insertion, so what a panicking thread left behind is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves `tensor` under `name`, in place of what was there.
+    pub fn leave(&self, name: &str, tensor: impl Into<StateTensor>) {
+        self.contents().tensors.insert(name.to_owned(), tensor.into());
+    }
+
+    /// What was left under `name`; `None` when there is nothing, or it has another rank.
+    pub fn find<const D: usize>(&self, name: &str) -> Option<Tensor<D>>
+    where
+        Tensor<D>: TryFrom<StateTensor>,
+    {
+        self.contents().tensors.get(name).cloned().and_then(|stored| stored.try_into().ok())
+    }
+
+    /// Adds `loss`, `[1]`, to what is minimized besides the task's own loss, e.g. for an even load of experts.
+    pub fn add_loss(&self, loss: Tensor<1>) {
+        let mut contents = self.contents();
+        contents.loss = Some(match contents.loss.take() {
+            Some(sum) => sum + loss,
+            None => loss,
+        });
+    }
+
+    /// The sum of the losses that were added, `[1]`; `None` when there were none.
+    pub fn loss(&self) -> Option<Tensor<1>> {
+        self.contents().loss.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_see_what_was_left_and_ranks_are_kept_apart() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let shared = Shared::default();
+        let other = shared.clone();
+        shared.leave("value", Tensor::<2>::ones([2, 3], &device));
+        assert_eq!(other.find::<2>("value").expect("it was left").dims(), [2, 3]);
+        assert!(other.find::<3>("value").is_none());
+        assert!(other.find::<2>("key").is_none());
+        assert!(Shared::default().find::<2>("value").is_none());
+    }
+
+    #[test]
+    fn losses_add_up() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let shared = Shared::default();
+        assert!(shared.loss().is_none());
+        for value in [1.0f32, 2.0] {
+            shared.add_loss(Tensor::from_data([value], &device));
+        }
+        assert_eq!(shared.loss().expect("two were added").into_scalar::<f32>(), 3.0);
+    }
+}

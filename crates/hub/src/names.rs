@@ -1,0 +1,386 @@
+//! Under which names a family publishes its weights.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ansatz_core::{Error, Result};
+
+use crate::{TensorFile, Values};
+
+/// The sizes of our tensors by name.
+pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
+
+/// How published tensors and ours belong together. Every rule holds in both directions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    /// The published tensor is ours.
+    Same { published: String, ours: String },
+    /// The last two dimensions are exchanged: a linear map is published as `[outputs, inputs]`.
+    Transposed { published: String, ours: String },
+    /// The published tensor has one more dimension, of size 1.
+    Unsqueezed { published: String, ours: String, axis: usize },
+    /// The published tensor is several of ours behind each other.
+    Joined { published: String, ours: Vec<String>, axis: usize, transposed: bool },
+    /// One of ours is several published tensors along a new first dimension.
+    Stacked { published: Vec<String>, ours: String, transposed: bool },
+}
+
+/// The key table of one checkpoint: which published tensor is which of ours.
+///
+/// A table is complete: a tensor of the checkpoint that no rule names, or a parameter of the network that none
+/// fills, is an error.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    rules: Vec<Rule>,
+    ignored: BTreeSet<String>,
+}
+
+impl Names {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `published` is the tensor `ours`.
+    pub fn same(&mut self, published: impl Into<String>, ours: impl Into<String>) {
+        self.rules.push(Rule::Same { published: published.into(), ours: ours.into() });
+    }
+
+    /// `published` is `ours` with its last two dimensions exchanged.
+    pub fn transposed(&mut self, published: impl Into<String>, ours: impl Into<String>) {
+        self.rules.push(Rule::Transposed { published: published.into(), ours: ours.into() });
+    }
+
+    /// `published` is `ours` with a dimension of size 1 put before `axis`.
+    pub fn unsqueezed(&mut self, published: impl Into<String>, ours: impl Into<String>, axis: usize) {
+        self.rules.push(Rule::Unsqueezed { published: published.into(), ours: ours.into(), axis });
+    }
+
+    /// `published` is all of `ours` behind each other along `axis`.
+    pub fn joined(&mut self, published: impl Into<String>, ours: &[String], axis: usize) {
+        let (published, ours) = (published.into(), ours.to_vec());
+        self.rules.push(Rule::Joined { published, ours, axis, transposed: false });
+    }
+
+    /// `published` `[outputs, inputs]` is all of `ours` `[inputs, outputs]`, turned and put behind each other along
+    /// the outputs.
+    pub fn joined_linear(&mut self, published: impl Into<String>, ours: &[String]) {
+        let (published, ours) = (published.into(), ours.to_vec());
+        self.rules.push(Rule::Joined { published, ours, axis: 0, transposed: true });
+    }
+
+    /// `ours` is all of `published` along a new first dimension.
+    pub fn stacked(&mut self, published: &[String], ours: impl Into<String>) {
+        let (published, ours) = (published.to_vec(), ours.into());
+        self.rules.push(Rule::Stacked { published, ours, transposed: false });
+    }
+
+    /// `ours` `[count, inputs, outputs]` is all of `published` `[outputs, inputs]`.
+    pub fn stacked_linear(&mut self, published: &[String], ours: impl Into<String>) {
+        let (published, ours) = (published.to_vec(), ours.into());
+        self.rules.push(Rule::Stacked { published, ours, transposed: true });
+    }
+
+    /// A linear map without bias: `published.weight` is `ours.weight` turned round.
+    pub fn linear(&mut self, published: &str, ours: &str) {
+        self.transposed(format!("{published}.weight"), format!("{ours}.weight"));
+    }
+
+    /// A linear map with a bias.
+    pub fn linear_with_bias(&mut self, published: &str, ours: &str) {
+        self.linear(published, ours);
+        self.same(format!("{published}.bias"), format!("{ours}.bias"));
+    }
+
+    /// A linear map whose bias stands in the checkpoint where `bias` says so.
+    pub fn linear_maybe_bias(&mut self, published: &str, ours: &str, bias: bool) {
+        if bias { self.linear_with_bias(published, ours) } else { self.linear(published, ours) }
+    }
+
+    /// A norm that has a scale alone.
+    pub fn scale(&mut self, published: &str, ours: &str) {
+        self.same(format!("{published}.weight"), format!("{ours}.scale"));
+    }
+
+    /// A norm that has a scale and a shift.
+    pub fn scale_and_shift(&mut self, published: &str, ours: &str) {
+        self.scale(published, ours);
+        self.same(format!("{published}.bias"), format!("{ours}.shift"));
+    }
+
+    /// A published tensor that is no parameter: a buffer that follows from the config, or a copy of another.
+    pub fn ignored(&mut self, published: impl Into<String>) {
+        self.ignored.insert(published.into());
+    }
+
+    /// Our tensors, which have these `shapes`, from the published ones.
+    ///
+    /// # Errors
+    /// When a tensor is missing, is named by no rule, or has a shape that its rule does not allow.
+    pub(crate) fn read(&self, file: &TensorFile, shapes: &Shapes) -> Result<BTreeMap<String, Values>> {
+        let mut unread: BTreeSet<&str> = file.names().collect();
+        for name in &self.ignored {
+            unread.remove(name.as_str());
+        }
+        let mut take = |name: &String| {
+            unread.remove(name.as_str());
+            file.values(name).ok_or_else(|| {
+                let what = format!("the file lacks `{name}`");
+                checkpoint(file, what, "all tensors that the config asks for")
+            })
+        };
+        let mut ours = BTreeMap::new();
+        for rule in &self.rules {
+            rule.read(&mut take, shapes, &mut |name, values| {
+                ours.insert(name.to_owned(), values);
+            })
+            .map_err(|problem| match problem {
+                Problem::Missing(error) => error,
+                Problem::Shape(name) => misshapen(file, &name),
+            })?;
+            for name in rule.ours() {
+                match shapes.get(name) {
+                    Some(shape) if ours.get(name).is_some_and(|values| values.shape == *shape) => {}
+                    Some(_) => return Err(misshapen(file, rule.published())),
+                    None => return Err(Error::Failed(format!("the key table names `{name}`, which the network lacks"))),
+                }
+            }
+        }
+        match unread.first() {
+            Some(name) => Err(checkpoint(
+                file,
+                format!("`{name}` belongs to nothing that the config describes"),
+                "only tensors that the config asks for",
+            )),
+            None => Ok(ours),
+        }
+    }
+
+    /// The published tensors from ours; those that follow from absent ones of ours are left out.
+    ///
+    /// # Errors
+    /// When a shape is not what its rule allows.
+    pub fn write(&self, ours: &BTreeMap<String, Values>) -> Result<BTreeMap<String, Values>> {
+        let mut published = BTreeMap::new();
+        for rule in &self.rules {
+            if rule.ours().iter().any(|name| !ours.contains_key(*name)) {
+                continue;
+            }
+            let written = rule.write(ours).ok_or_else(|| {
+                Error::Failed(format!("{rule:?} does not fit the shapes of the network: the key table is wrong"))
+            })?;
+            published.extend(written);
+        }
+        Ok(published)
+    }
+}
+
+fn misshapen(file: &TensorFile, name: &str) -> Error {
+    checkpoint(file, format!("`{name}` has another shape than the config says"), "the shape of the config")
+}
+
+fn checkpoint(file: &TensorFile, problem: String, expected: &str) -> Error {
+    Error::input(
+        file.path().display(),
+        problem,
+        expected,
+        "use the weights and the config.json of one and the same checkpoint",
+    )
+}
+
+/// Why a rule cannot be followed.
+enum Problem {
+    Missing(Error),
+    /// The published tensor at fault.
+    Shape(String),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Missing(error)
+    }
+}
+
+impl Rule {
+    /// The published tensor, the first of several.
+    fn published(&self) -> &str {
+        match self {
+            Self::Same { published, .. }
+            | Self::Transposed { published, .. }
+            | Self::Unsqueezed { published, .. }
+            | Self::Joined { published, .. } => published,
+            Self::Stacked { published, .. } => published.first().map_or("", String::as_str),
+        }
+    }
+
+    fn ours(&self) -> Vec<&str> {
+        match self {
+            Self::Same { ours, .. }
+            | Self::Transposed { ours, .. }
+            | Self::Unsqueezed { ours, .. }
+            | Self::Stacked { ours, .. } => vec![ours],
+            Self::Joined { ours, .. } => ours.iter().map(String::as_str).collect(),
+        }
+    }
+
+    fn read(
+        &self,
+        take: &mut impl FnMut(&String) -> Result<Values>,
+        shapes: &Shapes,
+        give: &mut impl FnMut(&str, Values),
+    ) -> Result<(), Problem> {
+        let shape = |name: &String| Problem::Shape(name.clone());
+        match self {
+            Self::Same { published, ours } => give(ours, take(published)?),
+            Self::Transposed { published, ours } => {
+                give(ours, take(published)?.transposed().ok_or_else(|| shape(published))?);
+            }
+            Self::Unsqueezed { published, ours, axis } => {
+                give(ours, take(published)?.squeezed(*axis).ok_or_else(|| shape(published))?);
+            }
+            Self::Joined { published, ours, axis, transposed } => {
+                let values = take(published)?;
+                let mut first = 0;
+                for name in ours {
+                    // A map turned round has its outputs last.
+                    let place = |shape: &Vec<usize>| if *transposed { shape.len().checked_sub(1) } else { Some(*axis) };
+                    let count = shapes.get(name).and_then(|shape| shape.get(place(shape)?).copied());
+                    let part = count.and_then(|count| values.narrow(*axis, first, count));
+                    let part = part.and_then(|part| if *transposed { part.transposed() } else { Some(part) });
+                    give(name, part.ok_or_else(|| shape(published))?);
+                    first += count.unwrap_or_default();
+                }
+                if values.shape.get(*axis) != Some(&first) {
+                    return Err(shape(published));
+                }
+            }
+            Self::Stacked { published, ours, transposed } => {
+                let parts = published.iter().map(|name| {
+                    let values = take(name)?;
+                    let values = if *transposed { values.transposed() } else { Some(values) };
+                    values.and_then(|values| values.unsqueezed(0)).ok_or_else(|| shape(name))
+                });
+                let parts: Vec<Values> = parts.collect::<Result<_, Problem>>()?;
+                give(ours, Values::joined(&parts, 0).ok_or_else(|| shape(&published[0]))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, ours: &BTreeMap<String, Values>) -> Option<Vec<(String, Values)>> {
+        match self {
+            Self::Same { published, ours: name } => Some(vec![(published.clone(), ours[name].clone())]),
+            Self::Transposed { published, ours: name } => {
+                Some(vec![(published.clone(), ours[name].transposed()?)])
+            }
+            Self::Unsqueezed { published, ours: name, axis } => {
+                Some(vec![(published.clone(), ours[name].unsqueezed(*axis)?)])
+            }
+            Self::Joined { published, ours: names, axis, transposed } => {
+                let parts = names.iter().map(|name| {
+                    if *transposed { ours[name].transposed() } else { Some(ours[name].clone()) }
+                });
+                let parts: Vec<Values> = parts.collect::<Option<_>>()?;
+                Some(vec![(published.clone(), Values::joined(&parts, *axis)?)])
+            }
+            Self::Stacked { published, ours: name, transposed } => {
+                let values = &ours[name];
+                if values.shape.first() != Some(&published.len()) {
+                    return None;
+                }
+                published
+                    .iter()
+                    .enumerate()
+                    .map(|(index, published)| {
+                        let part = values.narrow(0, index, 1)?.squeezed(0)?;
+                        Some((published.clone(), if *transposed { part.transposed()? } else { part }))
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(shape: &[usize]) -> Values {
+        let values = (0..shape.iter().product::<usize>()).map(|value| value as f32).collect();
+        Values { shape: shape.to_vec(), values }
+    }
+
+    fn table() -> Names {
+        let mut names = Names::new();
+        names.linear_with_bias("out", "output");
+        names.unsqueezed("conv.weight", "convolution", 1);
+        names.joined_linear("qkv", &["query".to_owned(), "key".to_owned()]);
+        names.stacked_linear(&["experts.0".to_owned(), "experts.1".to_owned()], "experts");
+        names.ignored("buffer");
+        names
+    }
+
+    fn ours() -> BTreeMap<String, Values> {
+        [
+            ("output.weight", &[3usize, 2][..]),
+            ("output.bias", &[2]),
+            ("convolution", &[4, 3]),
+            ("query", &[3, 4]),
+            ("key", &[3, 2]),
+            ("experts", &[2, 3, 5]),
+        ]
+        .map(|(name, shape)| (name.to_owned(), counted(shape)))
+        .into()
+    }
+
+    fn file(folder: &std::path::Path, tensors: &BTreeMap<String, Values>) -> TensorFile {
+        let path = folder.join("model.safetensors");
+        let bytes: BTreeMap<&String, Vec<u8>> = tensors
+            .iter()
+            .map(|(name, values)| (name, values.values.iter().flat_map(|value| value.to_le_bytes()).collect()))
+            .collect();
+        let views = tensors.iter().map(|(name, values)| {
+            let view = safetensors::tensor::TensorView::new(
+                safetensors::Dtype::F32,
+                values.shape.clone(),
+                &bytes[name],
+            );
+            (name.clone(), view.unwrap())
+        });
+        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        TensorFile::read(&path).unwrap()
+    }
+
+    #[test]
+    fn reading_undoes_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut published = table().write(&ours()).unwrap();
+        assert_eq!(published["qkv"].shape, [6, 3]);
+        assert_eq!(published["conv.weight"].shape, [4, 1, 3]);
+        assert_eq!(published["experts.1"].shape, [5, 3]);
+        published.insert("buffer".to_owned(), counted(&[1]));
+        let shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();
+        assert_eq!(table().read(&file(folder.path(), &published), &shapes).unwrap(), ours());
+    }
+
+    #[test]
+    fn tensors_that_are_missing_unknown_or_misshapen_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let published = table().write(&ours()).unwrap();
+        let shapes: Shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();
+        let problem = |tensors: &BTreeMap<String, Values>| {
+            table().read(&file(folder.path(), tensors), &shapes).unwrap_err().to_string()
+        };
+        let mut missing = published.clone();
+        missing.remove("experts.1");
+        assert!(problem(&missing).contains("lacks `experts.1`"));
+        let mut more = published.clone();
+        more.insert("other".to_owned(), counted(&[1]));
+        assert!(problem(&more).contains("`other` belongs to nothing"));
+        for (name, shape) in [("qkv", &[7, 3][..]), ("out.weight", &[2, 4]), ("conv.weight", &[4, 2, 3])] {
+            let mut misshapen = published.clone();
+            misshapen.insert(name.to_owned(), counted(shape));
+            let problem = problem(&misshapen);
+            assert!(problem.contains(&format!("`{name}` has another shape")), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The norms: the values of each token brought to one scale.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::module::layer_norm;
+use burn::tensor::{Device, Tensor, assert_shape};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A norm and its options.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NormConfig {
+    /// Which norm.
+    pub kind: NormKind,
+    /// Added to the variance or mean square, above 0 up to 1.
+    #[schemars(range(max = 1.0))]
+    pub epsilon: f64,
+    /// Whether a layer norm adds a shift; the root-mean-square norm has none.
+    pub bias: bool,
+    /// Whether the scale is stored as its distance from 1, as in Gemma, so that weight decay pulls it there.
+    pub unit_offset: bool,
+}
+
+/// Which norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormKind {
+    /// Mean 0 and variance 1 for each token, then scale and shift.
+    Layer,
+    /// Mean square 1 for each token, then scale.
+    Rms,
+}
+
+impl Default for NormConfig {
+    fn default() -> Self {
+        Self { kind: NormKind::Layer, epsilon: 1e-6, bias: true, unit_offset: false }
+    }
+}
+
+impl NormConfig {
+    /// A root-mean-square norm.
+    pub fn rms(epsilon: f64) -> Self {
+        Self { kind: NormKind::Rms, epsilon, ..Self::default() }
+    }
+
+    /// A layer norm with scale and shift.
+    pub fn layer(epsilon: f64) -> Self {
+        Self { kind: NormKind::Layer, epsilon, ..Self::default() }
+    }
+
+    /// What is wrong with the values, as the key at fault, the problem, and what was expected.
+    ///
+    /// # Errors
+    /// When `epsilon` is out of range.
+    pub fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
+        if self.epsilon > 0.0 && self.epsilon <= 1.0 {
+            Ok(())
+        } else {
+            Err(("epsilon", self.epsilon.to_string(), "above 0 up to 1"))
+        }
+    }
+
+    /// A norm of `width` values: its scale begins as 1 and its shift as 0.
+    pub fn init(&self, width: usize, device: &Device) -> Norm {
+        let shift = (self.kind == NormKind::Layer && self.bias).then(|| Initializer::Zeros.init([width], device));
+        let scale = if self.unit_offset { Initializer::Zeros } else { Initializer::Ones };
+        Norm { scale: scale.init([width], device), shift, config: *self }
+    }
+}
+
+/// Brings the values of each token to one scale.
+///
+/// ```text
+/// layer: (x − mean x) / √(var x + ε) · γ + β     Ba et al. 2016, arXiv:1607.06450, equation 4
+/// rms:   x / √(mean x² + ε) · γ                  Zhang and Sennrich 2019, arXiv:1910.07467, equation 4
+/// ```
+///
+/// With a unit offset, 1 + γ stands in the place of γ.
+///
+/// # Shapes
+/// `[.., width]` → the same.
+#[derive(Module, Debug)]
+pub struct Norm {
+    /// γ `[width]`.
+    pub scale: Param<Tensor<1>>,
+    /// β `[width]`; the root-mean-square norm has none.
+    pub shift: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    config: NormConfig,
+}
+
+impl Norm {
+    /// Brings the last dimension of `x` to one scale.
+    ///
+    /// # Panics
+    /// When the last dimension is not `width`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let scale = self.scale.val();
+        let [width] = scale.dims();
+        assert_shape!(x, [.., width]);
+        let scale = if self.config.unit_offset { scale + 1.0 } else { scale };
+        match self.config.kind {
+            NormKind::Layer => layer_norm(x, scale, self.shift.as_ref().map(Param::val), self.config.epsilon),
+            NormKind::Rms => root_mean_square(x, self.config.epsilon) * scale.unsqueeze(),
+        }
+    }
+
+    /// Floating-point operations for one token.
+    pub fn flops(&self) -> u64 {
+        let per_value = match self.config.kind {
+            // Two sums, subtract, square, divide, scale, shift.
+            NormKind::Layer => 7,
+            // Square, sum, divide, scale.
+            NormKind::Rms => 4,
+        };
+        per_value * self.scale.lazy_shape().num_elements() as u64
+    }
+}
+
+/// `x / √(mean x² + ε)` over the last dimension: the root-mean-square norm without a scale.
+pub fn root_mean_square<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
+    let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
+    x * (mean_square + epsilon).sqrt().recip()
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::tensor::Tolerance;
+
+    #[test]
+    fn both_norms_are_their_equations() {
+        let device = Device::flex();
+        let tokens = || Tensor::<3>::from_data([[[1.0, 2.0, 6.0], [0.0, 0.0, 0.0]]], &device);
+        let scale = Tensor::<1>::from_data([1.0, 2.0, 3.0], &device);
+        for (kind, center, square) in [(NormKind::Layer, 3.0f32, 14.0f32), (NormKind::Rms, 0.0, 41.0)] {
+            for unit_offset in [false, true] {
+                let config = NormConfig { kind, epsilon: 1e-3, unit_offset, bias: true };
+                let mut norm = config.init(3, &device);
+                norm.scale = Param::from_tensor(scale.clone() - f64::from(u8::from(unit_offset)));
+                let deviation = (square / 3.0 + 1e-3).sqrt();
+                let first = [1.0f32, 2.0, 6.0].map(|x| (x - center) / deviation);
+                let expected = [[[first[0], 2.0 * first[1], 3.0 * first[2]], [0.0, 0.0, 0.0]]];
+                norm.forward(tokens())
+                    .into_data()
+                    .assert_approx_eq::<f32>(&expected.into(), Tolerance::default());
+            }
+        }
+    }
+
+    #[test]
+    fn a_fresh_norm_scales_by_one() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_data([[3.0, -3.0]], &device);
+        for config in [NormConfig::rms(1e-12), NormConfig { unit_offset: true, ..NormConfig::layer(1e-12) }] {
+            let expected = [[1.0f32, -1.0]].into();
+            let values = config.init(2, &device).forward(x.clone()).into_data();
+            values.assert_approx_eq::<f32>(&expected, Tolerance::default());
+        }
+    }
+}
