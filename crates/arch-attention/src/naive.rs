@@ -78,7 +78,7 @@ fn compare(
         let rows = rows.iter().map(|row| Tensor::<1, Bool>::from_data(row.as_slice(), device)).collect();
         Tensor::stack::<2>(rows, 0)
     });
-    let context = Context { mask, grid: None };
+    let context = Context { mask, ..Context::default() };
     let visible = |batch: usize, to: usize, from: usize| {
         (!config.causal || from <= to) && real.is_none_or(|rows| rows[batch][from])
     };

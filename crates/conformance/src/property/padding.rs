@@ -60,7 +60,7 @@ fn anywhere<N: Network>(subject: &Subject<'_, N>, case: &Case) -> Result<f64, St
     let tokens = case.tokens(1, device);
     let other = tokens.clone().mask_where(hidden.clone(), case.tokens(2, device) * LARGE).require_grad();
     let run = |tokens: Tensor<3>| {
-        subject.training.forward(Features { tokens, mask: Some(real.clone()), grid: None }).tokens
+        subject.training.forward(Features { mask: Some(real.clone()), ..Features::row(tokens) }).tokens
     };
     let [_, _, out] = run(tokens.clone()).dims();
     let hidden = real.clone().bool_not().unsqueeze_dim::<3>(2).expand([3, length, out]);
