@@ -1,0 +1,1 @@
+//! Encoder–decoders: the original Transformer, T5, BART, with cross-attention.

@@ -1,0 +1,1 @@
+//! RWKV: time mixing and channel mixing of the fourth, sixth and seventh generation.

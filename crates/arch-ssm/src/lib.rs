@@ -1,0 +1,1 @@
+//! State-space models: S4D, Mamba, Mamba-2.
