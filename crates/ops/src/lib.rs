@@ -10,6 +10,7 @@
 //!
 //! Results have the same bits from run to run and for every number of threads.
 
+mod causal_convolution;
 mod conv_norm;
 mod convolution;
 #[cfg(feature = "flex")]
@@ -20,6 +21,7 @@ mod pooling;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 
+pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
 pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
