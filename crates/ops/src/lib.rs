@@ -13,6 +13,7 @@
 mod causal_convolution;
 mod conv_norm;
 mod convolution;
+mod delta;
 #[cfg(feature = "flex")]
 mod flex;
 mod norm;
@@ -24,6 +25,7 @@ mod testing;
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
+pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
 pub use pooling::max_pool;

@@ -63,7 +63,8 @@ impl NormConfig {
 
     /// A norm of `width` values: its scale begins as 1 and its shift as 0.
     pub fn init(&self, width: usize, device: &Device) -> Norm {
-        let shift = (self.kind == NormKind::Layer && self.bias).then(|| Initializer::Zeros.init([width], device));
+        let shift =
+            (self.kind == NormKind::Layer && self.bias).then(|| Initializer::Zeros.init([width], device));
         let scale = if self.unit_offset { Initializer::Zeros } else { Initializer::Ones };
         Norm { scale: scale.init([width], device), shift, config: *self }
     }
