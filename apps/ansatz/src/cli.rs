@@ -33,6 +33,14 @@ pub(crate) enum Command {
     /// List, get or look at data sets
     #[command(subcommand)]
     Data(Data),
+    /// Let a language model write on from a prompt
+    Generate(Generate),
+    /// Turn texts into vectors
+    Embed(Embed),
+    /// Make a run of a published checkpoint
+    Import(Import),
+    /// Write a run as the checkpoint that was published
+    Export(Export),
     /// Prove that published checkpoints compute the published numbers
     Verify(Verify),
     /// Print a completion script for a shell
@@ -113,6 +121,76 @@ pub(crate) struct Evaluate {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// The folder of a run of a causal language model
+    pub run: PathBuf,
+    /// The text to write on from
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// The most tokens to write
+    #[arg(long, value_name = "NUMBER", default_value = "200")]
+    pub tokens: std::num::NonZeroUsize,
+    /// Divides the logits; 0 always takes the likeliest token
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub temperature: f64,
+    /// Draw from this many of the likeliest tokens; 0: from all
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub top_k: usize,
+    /// Draw from the likeliest tokens that together have this probability
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Draw from tokens at least this share as likely as the likeliest
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub min_p: f64,
+    /// Make tokens that stand in the text already less likely; above 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub repetition_penalty: f64,
+    /// End behind this text; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+    /// The seed of all draws
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Print one JSON object at the end instead of the text as it comes
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Embed {
+    /// The folder of a run of text
+    pub run: PathBuf,
+    /// Texts, each of which becomes a vector of length 1
+    #[arg(required = true)]
+    pub texts: Vec<String>,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Print one JSON object per text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// A folder with config.json, model.safetensors and, where it has one, tokenizer.json
+    pub folder: PathBuf,
+    /// Where to write the run
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The folder of a run that was imported
+    pub run: PathBuf,
+    /// Where to write the checkpoint
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -29,7 +29,10 @@ pub fn builtin() -> Registry {
         .backbone::<ansatz_arch_conv::ConvPyramidConfig>()
         .backbone::<ansatz_arch_conv::ResNetConfig>()
         .data_model::<ansatz_data_image::ImageConfig>()
+        .data_model::<ansatz_data_text::TextConfig>()
+        .data_model::<ansatz_data_text::RecallConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
+        .task::<ansatz_tasks::LanguageModelConfig>()
 }
 
 /// Runs the command line with the components of `registry`; the exit code is 0 when all is fine, 1 when

@@ -131,9 +131,7 @@ impl Block {
         match self.arrangement {
             Arrangement::Pre => add(tokens.clone(), branch(apply(norm, tokens))),
             Arrangement::Post => apply(norm, add(tokens.clone(), branch(tokens))),
-            Arrangement::Sandwich => {
-                add(tokens.clone(), apply(second, branch(apply(norm, tokens))))
-            }
+            Arrangement::Sandwich => add(tokens.clone(), apply(second, branch(apply(norm, tokens)))),
             Arrangement::Branch => add(tokens.clone(), apply(norm, branch(tokens))),
             Arrangement::Carried => {
                 let tokens = apply(norm, tokens);

@@ -1,7 +1,8 @@
 //! The typed config of the stack.
 
 use ansatz_core::{
-    BackboneConfig, BoxedBackbone, BoxedChannel, Build, Choice, Component, ConfigError, FeatureSpec, Registry, Result, role,
+    BackboneConfig, BoxedBackbone, BoxedChannel, Build, Choice, Component, ConfigError, FeatureSpec,
+    Registry, Result, role,
 };
 use ansatz_ops::NormConfig;
 use schemars::JsonSchema;
@@ -124,10 +125,11 @@ impl StackConfig {
             let expected = "at least one mixer, e.g. [[backbone.pattern]] kind = \"attention\"";
             return Err(ConfigError::value("pattern", "an empty list", expected));
         }
-        self.norm
-            .check()
-            .map_err(|(key, problem, expected)| ConfigError::value(format!("norm.{key}"), problem, expected))?;
-        for (list, scales) in [("mixer_scales", &self.mixer_scales), ("channel_scales", &self.channel_scales)] {
+        self.norm.check().map_err(|(key, problem, expected)| {
+            ConfigError::value(format!("norm.{key}"), problem, expected)
+        })?;
+        for (list, scales) in [("mixer_scales", &self.mixer_scales), ("channel_scales", &self.channel_scales)]
+        {
             for (index, scale) in scales.iter().enumerate() {
                 for (key, value) in [("skip", scale.skip), ("branch", scale.branch)] {
                     if !value.is_finite() {

@@ -109,7 +109,8 @@ impl Backbone for Stack {
         layers.extend(self.first_norm.as_ref().map(|first| norm("first_norm".to_owned(), first)));
         for (index, block) in self.blocks.iter().enumerate() {
             let name = |part: &str| format!("blocks.{index}.{part}");
-            let normed = |part: &str, found: &Option<Norm>| found.as_ref().map(|found| norm(name(part), found));
+            let normed =
+                |part: &str, found: &Option<Norm>| found.as_ref().map(|found| norm(name(part), found));
             let mixing = block.mixer.flops(input.length) + addition;
             layers.extend(normed("mixer_norm", &block.mixer_norm));
             layers.push(row(name("mixer"), block.mixer.num_params(), mixing));

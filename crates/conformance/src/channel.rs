@@ -11,8 +11,7 @@ use crate::{MixerCheck, mixer};
 pub fn channel<F: Fn(usize, &Device) -> Built<BoxedChannel>>(
     build: F,
 ) -> MixerCheck<impl Fn(usize, &Device) -> Built<BoxedMixer>> {
-    mixer(move |width, device| Ok(BoxedMixer::new(Alone { channel: build(width, device)? })))
-        .named("channel")
+    mixer(move |width, device| Ok(BoxedMixer::new(Alone { channel: build(width, device)? }))).named("channel")
 }
 
 /// A channel mixer in the place of a mixer.

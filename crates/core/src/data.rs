@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::component::AnyConfig;
-use crate::{BoxedStem, Error, Result, Target, Targets};
+use crate::{BoxedStem, Codec, Error, Result, Target, Targets};
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -182,6 +182,11 @@ pub trait Encoder: Send + Sync {
     /// # Errors
     /// When it cannot be written as JSON.
     fn preparation(&self) -> Result<Preparation>;
+
+    /// What turns text into tokens and back, where the data is text.
+    fn codec(&self) -> Option<&dyn Codec> {
+        None
+    }
 
     /// Builds the stem, for a backbone that wants tokens of `width` values or takes what comes.
     ///

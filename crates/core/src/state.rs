@@ -156,8 +156,8 @@ pub struct StateData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, Recurrent};
     use crate::toy::Sum;
+    use crate::{Context, Recurrent};
     use burn::tensor::Distribution;
 
     fn device() -> Device {

@@ -1,8 +1,20 @@
-//! Text as a data model: tokens, and the stem that embeds them.
+//! Text as a data model: sources, tokenizers, windows of tokens, and the stem that embeds them.
 //!
 //! A sentence is a row of tokens. What reaches the backbone is a vector for each, and nothing there knows
 //! that it once was text.
 
+mod config;
+mod encoder;
+mod open;
+mod recall;
+mod source;
 mod stem;
+mod tokenizer;
 
+pub use config::TextConfig;
+pub use encoder::{Prepared, TextEncoder};
+pub use open::OpenText;
+pub use recall::RecallConfig;
+pub use source::Source;
 pub use stem::{Embedding, EmbeddingConfig, MASK, TOKENS, TYPES};
+pub use tokenizer::{Tokenizer, TokenizerConfig};

@@ -37,14 +37,25 @@ impl EmbeddingConfig {
     ///
     /// # Errors
     /// When the scale is not a number, or a size is 0.
-    pub fn build(&self, vocabulary: usize, length: usize, width: usize, device: &Device) -> Result<Embedding> {
+    pub fn build(
+        &self,
+        vocabulary: usize,
+        length: usize,
+        width: usize,
+        device: &Device,
+    ) -> Result<Embedding> {
         if !self.scale.is_finite() || self.scale == 0.0 {
             let expected = "a number other than 0";
             return Err(ConfigError::value("scale", self.scale.to_string(), expected).into());
         }
         if vocabulary == 0 || length == 0 || width == 0 {
             let sizes = format!("{vocabulary} tokens, {length} positions, a width of {width}");
-            return Err(Error::input("the embedding of tokens", sizes, "at least 1 of each", "give other sizes"));
+            return Err(Error::input(
+                "the embedding of tokens",
+                sizes,
+                "at least 1 of each",
+                "give other sizes",
+            ));
         }
         let normal = Initializer::Normal { mean: 0.0, std: 0.02 };
         Ok(Embedding {
@@ -80,7 +91,8 @@ impl Embedding {
         if batch * length == 0 {
             return Err(Error::input(what, "there are none", "at least one token", "give some text"));
         }
-        let [least, most] = [indices.clone().min(), indices.clone().max()].map(|end| end.into_scalar::<i64>());
+        let [least, most] =
+            [indices.clone().min(), indices.clone().max()].map(|end| end.into_scalar::<i64>());
         if least < 0 || most >= known as i64 {
             let given = if least < 0 { least } else { most };
             return Err(Error::input(

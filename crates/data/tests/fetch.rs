@@ -85,7 +85,12 @@ impl Bench {
         let path = self.path("client");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        FetchOptions { from: None, npm: path.clone().into(), apt_get: path.into() }
+        FetchOptions {
+            from: None,
+            npm: path.clone().into(),
+            python: path.clone().into(),
+            apt_get: path.into(),
+        }
     }
 
     /// A client that leaves an archive in its working folder.

@@ -26,7 +26,14 @@ impl Comparison {
     /// A difference and what is allowed.
     pub(crate) fn of(name: &str, quantity: &str, error: f64, tolerance: f64) -> Self {
         let ok = error <= tolerance;
-        Self { name: name.to_owned(), quantity: quantity.to_owned(), error: Some(error), tolerance, ok, problem: None }
+        Self {
+            name: name.to_owned(),
+            quantity: quantity.to_owned(),
+            error: Some(error),
+            tolerance,
+            ok,
+            problem: None,
+        }
     }
 
     /// Something that could not be compared.
@@ -42,7 +49,13 @@ impl Comparison {
     }
 
     /// Two tensors.
-    pub(crate) fn tensors(name: &str, quantity: &str, found: &Values, expected: &Values, tolerance: f64) -> Self {
+    pub(crate) fn tensors(
+        name: &str,
+        quantity: &str,
+        found: &Values,
+        expected: &Values,
+        tolerance: f64,
+    ) -> Self {
         if found.shape != expected.shape {
             let problem = format!("shape {:?}, expected {:?}", found.shape, expected.shape);
             return Self::failed(name, quantity, problem);
@@ -84,7 +97,8 @@ mod tests {
 
     #[test]
     fn the_largest_difference_decides() {
-        let compare = |found: &[f32]| Comparison::tensors("a", "b", &values(found), &values(&[1.0, 2.0]), 0.5);
+        let compare =
+            |found: &[f32]| Comparison::tensors("a", "b", &values(found), &values(&[1.0, 2.0]), 0.5);
         assert_eq!(compare(&[1.0, 2.25]).error, Some(0.25));
         assert!(compare(&[1.5, 2.0]).ok);
         assert!(!compare(&[1.0, 3.0]).ok);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Registry, Result};
+use ansatz_core::{Error, Registry, Result};
 use burn::tensor::Device;
 
-use crate::{Folder, TensorFile, Values, families as built_in};
+use crate::{Folder, LoadedLanguageModel, TensorFile, Values, families as built_in};
 
 /// What is known of one published family.
 #[derive(Clone, Copy)]
@@ -27,6 +27,23 @@ impl std::fmt::Debug for Family {
 /// All families that are known.
 pub fn families() -> &'static [Family] {
     built_in::ALL
+}
+
+/// The family of the checkpoint at `folder`.
+///
+/// # Errors
+/// When it is none of those that are known.
+pub fn family_of(folder: &Folder) -> Result<&'static Family> {
+    families().iter().find(|family| (family.matches)(folder)).ok_or_else(|| {
+        let given = folder.model_type().or(folder.class()).unwrap_or("a config without `model_type`");
+        let known: Vec<&str> = families().iter().map(|family| family.name).collect();
+        Error::input(
+            folder.path().display(),
+            format!("the family of {given} is not known"),
+            format!("one of {}", known.join(", ")),
+            "use a checkpoint of one of these",
+        )
+    })
 }
 
 /// A published network, filled with its weights, that can be asked what its reference was asked.
@@ -53,6 +70,11 @@ pub trait Subject {
     /// When the inputs are not those of the network.
     fn gradients(&self, _stored: &TensorFile) -> Result<Option<BTreeMap<String, Values>>> {
         Ok(None)
+    }
+
+    /// The network as a language model, of which a run can be made; `None` where it is something else.
+    fn language_model(&self) -> Option<&LoadedLanguageModel> {
+        None
     }
 }
 

@@ -44,7 +44,9 @@ impl Folder {
 
     /// The last part of its path.
     pub fn name(&self) -> String {
-        self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into())
+        self.path
+            .file_name()
+            .map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into())
     }
 
     /// What the publisher calls the architecture: `model_type` of the config.

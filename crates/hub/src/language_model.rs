@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ansatz_arch_stack::StackConfig;
 use ansatz_core::{
-    BackboneConfig, BoxedHead, BoxedStem, Build, Context, Error, Features, Inputs, Model, Recurrent, Registry,
-    Result, State, Targets,
+    BackboneConfig, BoxedHead, BoxedStem, Build, Context, Error, Features, Inputs, Model, Recurrent,
+    Registry, Result, State, Targets,
 };
 use ansatz_data_text::{EmbeddingConfig, MASK, TOKENS, TYPES};
 use ansatz_tasks::LanguageModelConfig;
@@ -65,7 +65,8 @@ pub struct LoadedLanguageModel {
 impl LoadedLanguageModel {
     /// The stored inputs under the names of the stem.
     fn inputs(&self, stored: &TensorFile, with_mask: bool) -> Result<Inputs> {
-        let names = [("input.input_ids", TOKENS), ("input.token_type_ids", TYPES), ("input.attention_mask", MASK)];
+        let names =
+            [("input.input_ids", TOKENS), ("input.token_type_ids", TYPES), ("input.attention_mask", MASK)];
         let mut tensors = Vec::new();
         for (published, ours) in names {
             if ours == MASK && !with_mask {
@@ -141,6 +142,10 @@ impl Subject for LoadedLanguageModel {
         let mut published = self.plan.names.write(&gradients)?;
         published.extend(value.map(|value| ("loss".to_owned(), value)));
         Ok(Some(published))
+    }
+
+    fn language_model(&self) -> Option<&LoadedLanguageModel> {
+        Some(self)
     }
 }
 

@@ -6,6 +6,7 @@
 //! the reference ran and compares every number.
 
 mod compare;
+mod exchange;
 mod families;
 mod family;
 mod fill;
@@ -18,7 +19,8 @@ mod values;
 mod verify;
 
 pub use compare::{Comparison, Verdict};
-pub use family::{Family, Generated, Subject, families};
+pub use exchange::{Imported, export, import};
+pub use family::{Family, Generated, Subject, families, family_of};
 pub use fill::{fill, parameters};
 pub use folder::Folder;
 pub use language_model::{LanguageModel, LoadedLanguageModel};

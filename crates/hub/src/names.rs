@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ansatz_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::{TensorFile, Values};
 
@@ -10,7 +11,8 @@ use crate::{TensorFile, Values};
 pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// How published tensors and ours belong together. Every rule holds in both directions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum Rule {
     /// The published tensor is ours.
     Same { published: String, ours: String },
@@ -28,7 +30,7 @@ enum Rule {
 ///
 /// A table is complete: a tensor of the checkpoint that no rule names, or a parameter of the network that none
 /// fills, is an error.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Names {
     rules: Vec<Rule>,
     ignored: BTreeSet<String>,
@@ -141,7 +143,11 @@ impl Names {
                 match shapes.get(name) {
                     Some(shape) if ours.get(name).is_some_and(|values| values.shape == *shape) => {}
                     Some(_) => return Err(misshapen(file, rule.published())),
-                    None => return Err(Error::Failed(format!("the key table names `{name}`, which the network lacks"))),
+                    None => {
+                        return Err(Error::Failed(format!(
+                            "the key table names `{name}`, which the network lacks"
+                        )));
+                    }
                 }
             }
         }
@@ -166,7 +172,9 @@ impl Names {
                 continue;
             }
             let written = rule.write(ours).ok_or_else(|| {
-                Error::Failed(format!("{rule:?} does not fit the shapes of the network: the key table is wrong"))
+                Error::Failed(format!(
+                    "{rule:?} does not fit the shapes of the network: the key table is wrong"
+                ))
             })?;
             published.extend(written);
         }
@@ -242,7 +250,9 @@ impl Rule {
                 let mut first = 0;
                 for name in ours {
                     // A map turned round has its outputs last.
-                    let place = |shape: &Vec<usize>| if *transposed { shape.len().checked_sub(1) } else { Some(*axis) };
+                    let place = |shape: &Vec<usize>| {
+                        if *transposed { shape.len().checked_sub(1) } else { Some(*axis) }
+                    };
                     let count = shapes.get(name).and_then(|shape| shape.get(place(shape)?).copied());
                     let part = count.and_then(|count| values.narrow(*axis, first, count));
                     let part = part.and_then(|part| if *transposed { part.transposed() } else { Some(part) });
@@ -276,9 +286,9 @@ impl Rule {
                 Some(vec![(published.clone(), ours[name].unsqueezed(*axis)?)])
             }
             Self::Joined { published, ours: names, axis, transposed } => {
-                let parts = names.iter().map(|name| {
-                    if *transposed { ours[name].transposed() } else { Some(ours[name].clone()) }
-                });
+                let parts = names
+                    .iter()
+                    .map(|name| if *transposed { ours[name].transposed() } else { Some(ours[name].clone()) });
                 let parts: Vec<Values> = parts.collect::<Option<_>>()?;
                 Some(vec![(published.clone(), Values::joined(&parts, *axis)?)])
             }
@@ -334,19 +344,7 @@ mod tests {
 
     fn file(folder: &std::path::Path, tensors: &BTreeMap<String, Values>) -> TensorFile {
         let path = folder.join("model.safetensors");
-        let bytes: BTreeMap<&String, Vec<u8>> = tensors
-            .iter()
-            .map(|(name, values)| (name, values.values.iter().flat_map(|value| value.to_le_bytes()).collect()))
-            .collect();
-        let views = tensors.iter().map(|(name, values)| {
-            let view = safetensors::tensor::TensorView::new(
-                safetensors::Dtype::F32,
-                values.shape.clone(),
-                &bytes[name],
-            );
-            (name.clone(), view.unwrap())
-        });
-        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        crate::tensors::write_tensors(&path, tensors).unwrap();
         TensorFile::read(&path).unwrap()
     }
 

@@ -8,15 +8,54 @@ use crate::Folder;
 /// Options of published configs that change no number of a forward pass: names and versions, tokens of the
 /// tokenizer, how training draws and drops, what is returned.
 const WITHOUT_EFFECT: &[&str] = &[
-    "_name_or_path", "architectures", "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop",
-    "auto_map", "bos_token_id", "classifier_dropout", "decoder_start_token_id", "dropout", "dtype", "embd_pdrop",
-    "eos_token_id", "embedding_dropout", "forced_eos_token_id", "fuse_cross_entropy", "fuse_linear_cross_entropy",
-    "fuse_norm", "fuse_swiglu", "hidden_dropout", "hidden_dropout_prob", "id2label", "initializer_factor",
-    "initializer_range", "is_encoder_decoder", "keys_to_ignore_at_inference", "label2id",
-    "layerdrop", "mask_token_id", "model_type", "num_labels", "output_attentions", "output_hidden_states",
-    "output_router_logits", "pad_token_id", "problem_type", "resid_pdrop", "return_dict", "router_aux_loss_coef",
-    "router_jitter_noise", "sep_token_id", "cls_token_id", "task_specific_params", "torch_dtype",
-    "transformers_version", "use_cache", "use_l2warp", "chunk_size_feed_forward",
+    "_name_or_path",
+    "architectures",
+    "attention_dropout",
+    "attention_probs_dropout_prob",
+    "attn_pdrop",
+    "auto_map",
+    "bos_token_id",
+    "classifier_dropout",
+    "decoder_start_token_id",
+    "dropout",
+    "dtype",
+    "embd_pdrop",
+    "eos_token_id",
+    "embedding_dropout",
+    "forced_eos_token_id",
+    "fuse_cross_entropy",
+    "fuse_linear_cross_entropy",
+    "fuse_norm",
+    "fuse_swiglu",
+    "hidden_dropout",
+    "hidden_dropout_prob",
+    "id2label",
+    "initializer_factor",
+    "initializer_range",
+    "is_encoder_decoder",
+    "keys_to_ignore_at_inference",
+    "label2id",
+    "layerdrop",
+    "mask_token_id",
+    "model_type",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "output_router_logits",
+    "pad_token_id",
+    "problem_type",
+    "resid_pdrop",
+    "return_dict",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
+    "sep_token_id",
+    "cls_token_id",
+    "task_specific_params",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+    "use_l2warp",
+    "chunk_size_feed_forward",
 ];
 
 /// A published config as typed options.
@@ -35,7 +74,9 @@ impl Options {
     /// With the key that is missing, unknown, or of another type.
     pub fn read<T: DeserializeOwned>(folder: &Folder, without_effect: &[&str]) -> Result<T> {
         let mut config = folder.config.clone();
-        config.retain(|key, _| !WITHOUT_EFFECT.contains(&key.as_str()) && !without_effect.contains(&key.as_str()));
+        config.retain(|key, _| {
+            !WITHOUT_EFFECT.contains(&key.as_str()) && !without_effect.contains(&key.as_str())
+        });
         serde_json::from_value(serde_json::Value::Object(config)).map_err(|error| {
             Error::input(
                 folder.file("config.json").display(),

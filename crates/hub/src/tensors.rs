@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Error, Result};
+use ansatz_run::write_atomically;
 use burn::tensor::{DType, TensorData};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::Values;
@@ -62,6 +64,27 @@ impl TensorFile {
     }
 }
 
+/// Writes float32 tensors as a safetensors file, atomically.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_tensors(path: &Path, tensors: &BTreeMap<String, Values>) -> Result<()> {
+    let failed = |error: safetensors::SafeTensorError| {
+        Error::Failed(format!("{}: cannot write the tensors: {error}", path.display()))
+    };
+    let bytes: Vec<Vec<u8>> = tensors
+        .values()
+        .map(|values| values.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, values), bytes)| Ok((name, TensorView::new(Dtype::F32, values.shape.clone(), bytes)?)));
+    let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(failed)?;
+    let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    write_atomically(path, &safetensors::serialize(views, Some(metadata)).map_err(failed)?)
+}
+
 /// The numbers of a file as burn calls them.
 fn dtype(stored: Dtype) -> Option<DType> {
     Some(match stored {
@@ -91,7 +114,9 @@ mod tests {
             b"short".to_vec(),
             u64::MAX.to_le_bytes().to_vec(),
             header("{\"a\": {\"dtype\": \"F32\", \"shape\": [4], \"data_offsets\": [0, 16]}}"),
-            header("{\"a\": {\"dtype\": \"F32\", \"shape\": [18446744073709551615, 2], \"data_offsets\": [0, 0]}}"),
+            header(
+                "{\"a\": {\"dtype\": \"F32\", \"shape\": [18446744073709551615, 2], \"data_offsets\": [0, 0]}}",
+            ),
         ];
         for bytes in hostile {
             std::fs::write(&path, bytes).unwrap();

@@ -32,9 +32,11 @@ impl Values {
         let [.., rows, columns] = self.shape[..] else { return None };
         let mut values = Vec::with_capacity(self.values.len());
         for matrix in self.values.chunks((rows * columns).max(1)) {
-            values.extend((0..columns).flat_map(|column| (0..rows).map(move |row| (row, column))).map(
-                |(row, column)| matrix[row * columns + column],
-            ));
+            values.extend(
+                (0..columns)
+                    .flat_map(|column| (0..rows).map(move |row| (row, column)))
+                    .map(|(row, column)| matrix[row * columns + column]),
+            );
         }
         let mut shape = self.shape.clone();
         let rank = shape.len();

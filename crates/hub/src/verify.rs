@@ -3,7 +3,7 @@
 use ansatz_core::{Registry, Result};
 use burn::tensor::Device;
 
-use crate::{Comparison, Family, Folder, Subject, TensorFile, Values, Verdict, families};
+use crate::{Comparison, Family, Folder, Subject, TensorFile, Values, Verdict, family_of};
 
 /// Verifies the checkpoint at `folder` against what its reference computed, on `device`: every `output.*` of
 /// `io.safetensors`, the greedy tokens and their logits where they are stored, decoded step by step through the
@@ -16,11 +16,12 @@ use crate::{Comparison, Family, Folder, Subject, TensorFile, Values, Verdict, fa
 pub fn verify(folder: &Folder, registry: &Registry, device: &Device) -> Result<Verdict> {
     let name = folder.name();
     let stored = TensorFile::read(&folder.file("io.safetensors"))?;
-    let Some(family) = families().iter().find(|family| (family.matches)(folder)) else {
-        let what = folder.model_type().or(folder.class()).unwrap_or("a config without `model_type`");
-        let problem = format!("the family of {what} is not known");
-        let comparisons = vec![Comparison::failed(&name, "family", problem)];
-        return Ok(Verdict { name, family: None, comparisons });
+    let family = match family_of(folder) {
+        Ok(family) => family,
+        Err(error) => {
+            let comparisons = vec![Comparison::failed(&name, "family", error.to_string())];
+            return Ok(Verdict { name, family: None, comparisons });
+        }
     };
     let mut comparisons = Vec::new();
     match (family.open)(folder, registry, device) {
@@ -63,7 +64,8 @@ fn outputs(folder: &Folder, subject: &dyn Subject, stored: &TensorFile) -> Vec<C
 
 fn generated(folder: &Folder, subject: &dyn Subject, stored: &TensorFile) -> Vec<Comparison> {
     let name = folder.name();
-    let (Some(tokens), Some(logits)) = (stored.get("generated.tokens"), stored.values("generated.logits")) else {
+    let (Some(tokens), Some(logits)) = (stored.get("generated.tokens"), stored.values("generated.logits"))
+    else {
         return Vec::new();
     };
     let expected: Vec<i64> = tokens.clone().convert::<i64>().try_to_vec().expect("whole numbers");

@@ -70,10 +70,16 @@ impl LanguageModelConfig {
     ///
     /// # Errors
     /// When a value is out of range.
-    pub fn build(&self, width: usize, vocabulary: usize, device: &Device) -> Result<LanguageModelHead, ConfigError> {
+    pub fn build(
+        &self,
+        width: usize,
+        vocabulary: usize,
+        device: &Device,
+    ) -> Result<LanguageModelHead, ConfigError> {
         self.clone().complete(&Registry::default())?;
         let normal = Initializer::Normal { mean: 0.0, std: 0.02 };
-        let weight = (!self.tied).then(|| Linear { weight: normal.init([width, vocabulary], device), bias: None });
+        let weight =
+            (!self.tied).then(|| Linear { weight: normal.init([width, vocabulary], device), bias: None });
         let bias = self.bias.then(|| Initializer::Zeros.init([vocabulary], device));
         Ok(LanguageModelHead { output: weight, bias, scale: self.scale, cap: self.cap, vocabulary })
     }
@@ -135,7 +141,9 @@ impl Head for LanguageModelHead {
     fn loss(&self, outputs: Tensor<3>, targets: &Targets) -> Result<Tensor<1>> {
         let [batch, length, vocabulary] = outputs.dims();
         let Targets::Tokens(wanted) = targets else {
-            return Err(Error::Failed("a language model learns from tokens, and the labels are none".to_owned()));
+            return Err(Error::Failed(
+                "a language model learns from tokens, and the labels are none".to_owned(),
+            ));
         };
         if wanted.len() != batch * length {
             let problem = format!("{} labels for {} tokens", wanted.len(), batch * length);

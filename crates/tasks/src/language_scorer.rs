@@ -27,7 +27,9 @@ impl Scorer for LanguageScorer {
     fn add(&mut self, outputs: &HostOutputs, targets: &Targets) -> Result<Vec<Outcome>> {
         let [batch, length, vocabulary] = outputs.dims;
         let wanted = match targets {
-            Targets::Tokens(wanted) if vocabulary == self.vocabulary && wanted.len() == batch * length => wanted,
+            Targets::Tokens(wanted) if vocabulary == self.vocabulary && wanted.len() == batch * length => {
+                wanted
+            }
             _ => {
                 let problem = format!("labels that do not match {batch} × {length} tokens of {vocabulary}");
                 return Err(Error::Failed(problem));
@@ -40,9 +42,9 @@ impl Scorer for LanguageScorer {
             for (row, target) in logits.chunks(vocabulary).zip(wanted) {
                 let Some(target) = target.map(|target| target as usize) else { continue };
                 let scores = log_softmax(row);
-                let surprise = scores.get(target).ok_or_else(|| {
-                    Error::Failed(format!("token {target} is not below {vocabulary}"))
-                })?;
+                let surprise = scores
+                    .get(target)
+                    .ok_or_else(|| Error::Failed(format!("token {target} is not below {vocabulary}")))?;
                 nats -= surprise;
                 tokens += 1;
                 let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -71,7 +73,13 @@ impl Scorer for LanguageScorer {
             ("accuracy".to_owned(), self.correct as f64 / self.tokens as f64),
             ("tokens".to_owned(), self.tokens as f64),
         ]);
-        Scores { examples: self.examples, primary: "loss".to_owned(), higher_is_better: false, values, confusion: None }
+        Scores {
+            examples: self.examples,
+            primary: "loss".to_owned(),
+            higher_is_better: false,
+            values,
+            confusion: None,
+        }
     }
 }
 

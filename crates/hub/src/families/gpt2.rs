@@ -83,8 +83,10 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
     let hidden = options.n_inner.unwrap_or(4 * options.n_embd);
     let channel = MlpConfig {
         hidden: Some(hidden),
-        activation: Activation::published(&options.activation_function)
-            .map_or_else(|| refuse(folder, "activation_function", &options.activation_function, Activation::PUBLISHED), Ok)?,
+        activation: Activation::published(&options.activation_function).map_or_else(
+            || refuse(folder, "activation_function", &options.activation_function, Activation::PUBLISHED),
+            Ok,
+        )?,
         ..MlpConfig::default()
     };
     Ok(LanguageModel {

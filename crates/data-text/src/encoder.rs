@@ -1,0 +1,122 @@
+//! Fitted preprocessing: from a text to what the network reads.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{Batch, BoxedStem, Codec, Encoder, Error, Preparation, Result, Target, Targets};
+use burn::tensor::{Device, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::source::text_files;
+use crate::stem::{EmbeddingConfig, MASK, TOKENS};
+use crate::tokenizer::Tokenizer;
+
+/// What a run must keep to read text as it did in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prepared {
+    /// The `tokenizer.json`; none where every byte is a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// How many tokens the network knows, which may be more than the tokenizer makes.
+    pub vocabulary: usize,
+    /// Tokens of an example.
+    pub length: usize,
+}
+
+/// Fitted preprocessing of text.
+#[derive(Debug, Clone)]
+pub struct TextEncoder {
+    tokenizer: Tokenizer,
+    vocabulary: usize,
+    length: usize,
+    embedding: EmbeddingConfig,
+    target: Target,
+}
+
+impl TextEncoder {
+    /// For examples of `length` tokens of a vocabulary of `vocabulary`.
+    pub fn new(tokenizer: Tokenizer, vocabulary: usize, length: usize, embedding: EmbeddingConfig) -> Self {
+        Self { tokenizer, vocabulary, length, embedding, target: Target::Tokens { vocabulary } }
+    }
+
+    /// From what a run kept.
+    ///
+    /// # Errors
+    /// When `preparation` is of another data model.
+    pub fn restore(preparation: &Preparation, embedding: EmbeddingConfig) -> Result<Self> {
+        let damaged = |problem: String| {
+            let expected = "what the data model `text` keeps";
+            Error::input("the run's preparation", problem, expected, "use a whole run of text")
+        };
+        let kept: Prepared =
+            serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
+        let tokenizer = match &kept.tokenizer {
+            Some(text) => Tokenizer::from_json(text).map_err(damaged)?,
+            None => Tokenizer::Bytes,
+        };
+        Ok(Self::new(tokenizer, kept.vocabulary, kept.length, embedding))
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Rows of tokens as a batch; rows shorter than the longest are padded behind, and masked.
+    pub(crate) fn batch(&self, rows: &[&[u32]], targets: Targets) -> Batch {
+        let length = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let shape = [rows.len(), length];
+        let fill = |value: &dyn Fn(&[u32], usize) -> i64| -> TensorData {
+            let values = rows.iter().flat_map(|row| (0..length).map(|place| value(row, place))).collect();
+            TensorData::new::<i64, _>(values, shape)
+        };
+        let token = |row: &[u32], place: usize| row.get(place).map_or(0, |token| i64::from(*token));
+        let mut inputs = vec![(TOKENS.to_owned(), fill(&token))];
+        if rows.iter().any(|row| row.len() < length) {
+            inputs.push((MASK.to_owned(), fill(&|row, place| i64::from(place < row.len()))));
+        }
+        Batch { examples: rows.len(), inputs, targets }
+    }
+}
+
+impl Encoder for TextEncoder {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn preparation(&self) -> Result<Preparation> {
+        let kept = Prepared {
+            tokenizer: self.tokenizer.to_json()?,
+            vocabulary: self.vocabulary,
+            length: self.length,
+        };
+        serde_json::to_value(kept).map_err(|error| Error::Failed(format!("the preparation of text: {error}")))
+    }
+
+    fn codec(&self) -> Option<&dyn Codec> {
+        Some(&self.tokenizer)
+    }
+
+    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+        let width = width.unwrap_or(64);
+        Ok(BoxedStem::new(self.embedding.build(self.vocabulary, self.length, width, device)?))
+    }
+
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        text_files(path)
+    }
+
+    fn encode(&self, path: &Path) -> Result<Batch> {
+        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let tokens = self.tokenizer.encode_bytes(&bytes)?;
+        if tokens.is_empty() {
+            return Err(Error::input(
+                path.display(),
+                "the file is empty",
+                "at least one token",
+                "give some text",
+            ));
+        }
+        Ok(self.batch(&[&tokens[..tokens.len().min(self.length)]], Targets::Unknown))
+    }
+}

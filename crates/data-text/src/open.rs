@@ -1,0 +1,178 @@
+//! A text, read, cut into tokens, and divided.
+
+use std::ops::Range;
+
+use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
+use ansatz_data::{Purpose, stream};
+use rand::RngExt;
+
+use ansatz_core::Codec;
+
+use crate::config::TextConfig;
+use crate::encoder::TextEncoder;
+
+/// A text, read, cut into tokens, and divided by place: training first, then validation, then test.
+///
+/// An example is a window of `length` tokens, and what is asked at each of them is the token behind it. Test
+/// windows follow each other without a gap or overlap, so that every token of the part but the first is foretold
+/// exactly once; the last window may be shorter. Training windows do the same from an offset that is drawn anew
+/// every epoch.
+pub struct OpenText {
+    encoder: TextEncoder,
+    tokens: Vec<u32>,
+    length: usize,
+    train: Range<usize>,
+    validation: Range<usize>,
+    test: Range<usize>,
+}
+
+impl OpenText {
+    /// Reads the source, and cuts and divides it.
+    ///
+    /// # Errors
+    /// When the source is not there, or a part is shorter than one window.
+    pub fn open(config: &TextConfig, places: &Places) -> Result<Self> {
+        let tokenizer = config.tokenizer.open()?;
+        let tokens = tokenizer.encode_bytes(&config.source.read(places)?)?;
+        let total = tokens.len();
+        // The first nine tenths of 5,057,198 bytes are 4,551,478: rounded down.
+        let rest = ((1.0 - config.test) * total as f64 + 1e-9).floor() as usize;
+        let kept = ((1.0 - config.validation) * rest as f64 + 1e-9).floor() as usize;
+        if kept <= 2 * config.length {
+            return Err(Error::input(
+                "the training part",
+                format!("it has {kept} tokens"),
+                format!("more than two windows of {} tokens", config.length),
+                "give more text, or a smaller `length`",
+            ));
+        }
+        let vocabulary = tokenizer.vocabulary();
+        Ok(Self {
+            encoder: TextEncoder::new(tokenizer, vocabulary, config.length, config.embedding.clone()),
+            tokens,
+            length: config.length,
+            train: 0..kept,
+            validation: kept..rest,
+            test: rest..total,
+        })
+    }
+
+    fn range(&self, part: Part) -> Range<usize> {
+        match part {
+            Part::Train => self.train.clone(),
+            Part::Validation => self.validation.clone(),
+            Part::Test => self.test.clone(),
+        }
+    }
+
+    /// The tokens that are read and those that are asked of window `index`.
+    fn window(&self, part: Part, index: usize, variation: Option<Variation>) -> [&[u32]; 2] {
+        let range = self.range(part);
+        let offset = variation.map_or(0, |Variation { seed, epoch }| {
+            stream(seed, Purpose::Order, epoch, 1).random_range(0..self.length)
+        });
+        let first = range.start + offset + index * self.length;
+        let last = (first + self.length).min(range.end - 1);
+        [&self.tokens[first..last], &self.tokens[first + 1..last + 1]]
+    }
+}
+
+impl OpenData for OpenText {
+    fn encoder(&self) -> &dyn Encoder {
+        &self.encoder
+    }
+
+    fn examples(&self, part: Part) -> usize {
+        // A token is asked of the one before it, so that the first of a part is asked of none.
+        let asked = self.range(part).len().saturating_sub(1);
+        match part {
+            // Room for the offset of an epoch.
+            Part::Train => (asked - self.length) / self.length,
+            Part::Validation | Part::Test => asked.div_ceil(self.length),
+        }
+    }
+
+    fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
+        let windows: Vec<_> = indices.iter().map(|&index| self.window(part, index, variation)).collect();
+        let longest = windows.iter().map(|[read, _]| read.len()).max().unwrap_or(0);
+        let asked = windows
+            .iter()
+            .flat_map(|[_, asked]| (0..longest).map(|place| asked.get(place).copied()))
+            .collect();
+        let read: Vec<&[u32]> = windows.iter().map(|[read, _]| *read).collect();
+        Ok(self.encoder.batch(&read, Targets::Tokens(asked)))
+    }
+
+    fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
+        let [read, _] = self.window(part, index, None);
+        let bytes = self.encoder.tokenizer().decode(read)?;
+        Ok(Exhibit::Text(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Source;
+
+    fn open(text: &str, length: usize, validation: f64) -> Result<OpenText> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text.txt");
+        std::fs::write(&path, text).unwrap();
+        let source = Source::Files(vec![path]);
+        let config = TextConfig { source, length, validation, test: 0.25, ..TextConfig::default() };
+        OpenText::open(&config, &Places { data: folder.path().to_owned() })
+    }
+
+    #[test]
+    fn every_token_of_a_part_but_the_first_is_asked_once() {
+        let text: String = (b'A'..=b'z').map(char::from).collect::<String>().repeat(4);
+        for length in [3, 7, 16] {
+            let data = open(&text, length, 0.125).unwrap();
+            for part in [Part::Validation, Part::Test] {
+                let count = data.examples(part);
+                let mut asked = Vec::new();
+                for index in 0..count {
+                    let [read, wanted] = data.window(part, index, None);
+                    assert_eq!(read.len(), wanted.len());
+                    asked.extend_from_slice(wanted);
+                }
+                let range = data.range(part);
+                assert_eq!(asked, data.tokens[range.start + 1..range.end]);
+            }
+        }
+    }
+
+    #[test]
+    fn training_windows_move_from_epoch_to_epoch_and_stay_inside() {
+        let text: String = (b'A'..=b'z').map(char::from).collect::<String>().repeat(4);
+        let data = open(&text, 8, 0.0).unwrap();
+        let start = |epoch| {
+            let variation = Some(Variation { seed: 1, epoch });
+            let last = data.examples(Part::Train) - 1;
+            let [read, asked] = data.window(Part::Train, last, variation);
+            assert_eq!((read.len(), asked.len()), (8, 8));
+            data.window(Part::Train, 0, variation)[0].as_ptr()
+        };
+        let starts: std::collections::HashSet<_> = (0..20).map(start).collect();
+        assert!(starts.len() > 4);
+        assert_eq!(data.examples(Part::Validation), 0);
+    }
+
+    #[test]
+    fn a_shorter_last_window_is_masked() {
+        let data = open(&"abcdefghij".repeat(4), 4, 0.0).unwrap();
+        let last = data.examples(Part::Test) - 1;
+        let batch = data.batch(Part::Test, &[0, last], None).unwrap();
+        assert_eq!(batch.inputs.len(), 2);
+        let Targets::Tokens(asked) = batch.targets else { unreachable!() };
+        assert_eq!(asked.len(), 8);
+        assert_eq!(asked.iter().filter(|token| token.is_none()).count(), 3);
+    }
+
+    #[test]
+    fn too_little_text_is_named() {
+        let Err(error) = open("short", 8, 0.0) else { unreachable!() };
+        assert!(error.to_string().contains("the training part: it has 3 tokens"), "{error}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Where text comes from.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{ConfigError, Error, Places, Result};
+use ansatz_data::{Cache, catalogue};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where text comes from: `source = "shakespeare"`, or `source = { files = ["notes.txt", "letters"] }`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The plays and poems of Shakespeare, 5,057,198 bytes: the files in byte order of their names, one behind the
+    /// other.
+    #[default]
+    Shakespeare,
+    /// Text files, and the `.txt` files of folders in byte order of their names, one behind the other.
+    Files(Vec<PathBuf>),
+}
+
+impl Source {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Files(paths) if paths.is_empty() => {
+                Err(ConfigError::value("source.files", "an empty list", "at least one file or folder"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All bytes, one file behind the other.
+    ///
+    /// # Errors
+    /// When the set is not there yet, or a file cannot be read.
+    pub(crate) fn read(&self, places: &Places) -> Result<Vec<u8>> {
+        let files = match self {
+            Self::Shakespeare => known("shakespeare", places)?,
+            Self::Files(paths) => {
+                let nested: Result<Vec<_>> = paths.iter().map(|path| text_files(path)).collect();
+                nested?.into_iter().flatten().collect()
+            }
+        };
+        let mut bytes = Vec::new();
+        for path in files {
+            bytes.extend(std::fs::read(&path).map_err(Error::file(&path, "read"))?);
+        }
+        Ok(bytes)
+    }
+}
+
+/// The files of a set of the catalogue, in byte order of their names.
+fn known(name: &str, places: &Places) -> Result<Vec<PathBuf>> {
+    let set = catalogue::find(name)?;
+    let folder = Cache::at(&places.data).locate(set)?;
+    let mut names: Vec<&str> = set.files.iter().map(|file| file.name).collect();
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// `path` itself, or the `.txt` files inside it, sorted.
+///
+/// # Errors
+/// When there is nothing.
+pub(crate) fn text_files(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let nothing = |problem: &str| {
+        Error::input(path.display(), problem, "a text file, or a folder with .txt files", "check the path")
+    };
+    if !path.is_dir() {
+        return Err(nothing("there is no such file or folder"));
+    }
+    let entries = std::fs::read_dir(path).map_err(Error::file(path, "read"))?;
+    let mut files = entries
+        .map(|entry| Ok(entry.map_err(Error::file(path, "read"))?.path()))
+        .filter(|path: &Result<PathBuf>| {
+            path.as_ref().map_or(true, |path| path.extension().is_some_and(|ending| ending == "txt"))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    if files.is_empty() {
+        return Err(nothing("the folder holds no .txt files"));
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_folder_come_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("b.txt", "second"), ("a.txt", "first "), ("c.md", "neither")] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let places = Places { data: folder.path().to_owned() };
+        let read = |path: &Path| Source::Files(vec![path.to_owned()]).read(&places);
+        assert_eq!(read(folder.path()).unwrap(), b"first second");
+        assert_eq!(read(&folder.path().join("c.md")).unwrap(), b"neither");
+        assert!(read(&folder.path().join("none")).unwrap_err().to_string().contains("no such file"));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(read(empty.path()).unwrap_err().to_string().contains("no .txt files"));
+    }
+
+    #[test]
+    fn a_set_that_is_not_there_says_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places { data: folder.path().to_owned() };
+        let message = Source::Shakespeare.read(&places).unwrap_err().to_string();
+        assert!(message.contains("ansatz data get shakespeare"), "{message}");
+    }
+}

@@ -1,0 +1,210 @@
+//! How text is cut into tokens.
+
+use std::path::PathBuf;
+
+use ansatz_core::{Codec, ConfigError, Error, Result};
+use burn::tensor::TensorData;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stem::TOKENS;
+
+/// How text is cut into tokens: `tokenizer = "bytes"`, or `tokenizer = { file = "tokenizer.json" }`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerConfig {
+    /// Every byte of the text's UTF-8 is a token; the vocabulary is 256.
+    #[default]
+    Bytes,
+    /// A `tokenizer.json` as Hugging Face's tokenizers write it: BPE, WordPiece, Unigram or words.
+    File(PathBuf),
+}
+
+impl TokenizerConfig {
+    /// Checks that a file is named.
+    ///
+    /// # Errors
+    /// When its name is empty.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::File(path) if path.as_os_str().is_empty() => {
+                Err(ConfigError::value("tokenizer.file", "no file is named", "the path of a tokenizer.json"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the tokenizer.
+    ///
+    /// # Errors
+    /// When its file is not there or no tokenizer.
+    pub fn open(&self) -> Result<Tokenizer> {
+        match self {
+            Self::Bytes => Ok(Tokenizer::Bytes),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+                Tokenizer::from_json(&text).map_err(|problem| {
+                    Error::input(path.display(), problem, "a tokenizer.json", "fetch or restore the file")
+                })
+            }
+        }
+    }
+}
+
+/// A tokenizer that is ready for use.
+#[derive(Debug, Clone)]
+pub enum Tokenizer {
+    /// Every byte is a token.
+    Bytes,
+    /// One that was learned, or given.
+    Learned(Box<tokenizers::Tokenizer>),
+}
+
+impl Tokenizer {
+    /// From the text of a `tokenizer.json`. Truncation and padding that the file asks for are left out: the length
+    /// of an example is ours to choose.
+    ///
+    /// # Errors
+    /// When it is none, in the words of the library that reads it.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let mut read: tokenizers::Tokenizer =
+            text.parse().map_err(|error: tokenizers::Error| format!("no tokenizer: {error}"))?;
+        read.with_truncation(None).map_err(|error| error.to_string())?;
+        read.with_padding(None);
+        Ok(Self::Learned(Box::new(read)))
+    }
+
+    /// The text that [`Tokenizer::from_json`] reads; `None` for bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn to_json(&self) -> Result<Option<String>> {
+        match self {
+            Self::Bytes => Ok(None),
+            Self::Learned(inner) => inner
+                .to_string(false)
+                .map(Some)
+                .map_err(|error| Error::Failed(format!("the tokenizer cannot be written: {error}"))),
+        }
+    }
+
+    /// The tokens of `bytes`.
+    ///
+    /// # Errors
+    /// When a tokenizer other than of bytes is given what is no UTF-8, or has no token for it.
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+        match self {
+            Self::Bytes => Ok(bytes.iter().map(|byte| u32::from(*byte)).collect()),
+            Self::Learned(_) => {
+                let text = std::str::from_utf8(bytes).map_err(|error| {
+                    Error::input(
+                        "the text",
+                        format!("byte {} is no UTF-8", error.valid_up_to()),
+                        "text in UTF-8",
+                        "convert it, or choose tokenizer = \"bytes\", which takes any bytes",
+                    )
+                })?;
+                self.encode(text)
+            }
+        }
+    }
+}
+
+fn encode(tokenizer: &tokenizers::Tokenizer, text: &str, special: bool) -> Result<Vec<u32>> {
+    let encoding = tokenizer.encode(text, special).map_err(|error| {
+        let remedy = "use the tokenizer that the network was trained with";
+        Error::input("the text", error.to_string(), "text that the tokenizer knows", remedy)
+    })?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+impl Codec for Tokenizer {
+    fn vocabulary(&self) -> usize {
+        match self {
+            Self::Bytes => 256,
+            Self::Learned(inner) => inner.get_vocab_size(true),
+        }
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        match self {
+            Self::Bytes => self.encode_bytes(text.as_bytes()),
+            Self::Learned(inner) => encode(inner, text, false),
+        }
+    }
+
+    fn encode_sentence(&self, text: &str) -> Result<Vec<u32>> {
+        match self {
+            Self::Bytes => self.encode(text),
+            Self::Learned(inner) => encode(inner, text, true),
+        }
+    }
+
+    fn inputs(&self, tokens: &[u32]) -> Vec<(String, TensorData)> {
+        let values: Vec<i64> = tokens.iter().map(|token| i64::from(*token)).collect();
+        vec![(TOKENS.to_owned(), TensorData::new(values, [1, tokens.len()]))]
+    }
+
+    fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
+        let unknown = |token: u32| {
+            let known = self.vocabulary();
+            let expected = format!("0 up to {}", known - 1);
+            Error::input(format!("token {token}"), "is not of the vocabulary", expected, "give other tokens")
+        };
+        match self {
+            Self::Bytes => {
+                tokens.iter().map(|token| u8::try_from(*token).map_err(|_| unknown(*token))).collect()
+            }
+            Self::Learned(inner) => {
+                if let Some(token) = tokens.iter().find(|token| inner.id_to_token(**token).is_none()) {
+                    return Err(unknown(*token));
+                }
+                let text = inner.decode(tokens, true);
+                text.map(String::into_bytes)
+                    .map_err(|error| Error::Failed(format!("decoding tokens: {error}")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WORDS: &str = r#"{
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": { "?": 0, "to": 1, "be": 2 }, "unk_token": "?" }
+    }"#;
+
+    proptest! {
+        #[test]
+        fn bytes_come_back_as_they_were(text in ".*") {
+            let tokens = Tokenizer::Bytes.encode(&text).unwrap();
+            prop_assert_eq!(tokens.len(), text.len());
+            prop_assert_eq!(Tokenizer::Bytes.decode(&tokens).unwrap(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_given_tokenizer_is_read_and_written() {
+        let tokenizer = Tokenizer::from_json(WORDS).unwrap();
+        assert_eq!(tokenizer.vocabulary(), 3);
+        assert_eq!(tokenizer.encode("to be or").unwrap(), [1, 2, 0]);
+        assert_eq!(tokenizer.decode(&[1, 2]).unwrap(), b"to be");
+        let again = Tokenizer::from_json(&tokenizer.to_json().unwrap().unwrap()).unwrap();
+        assert_eq!(again.encode("be").unwrap(), [2]);
+    }
+
+    #[test]
+    fn what_is_no_tokenizer_or_no_token_is_named() {
+        assert!(Tokenizer::from_json("{}").unwrap_err().contains("no tokenizer"));
+        assert!(Tokenizer::Bytes.decode(&[256]).unwrap_err().to_string().contains("token 256"));
+        let words = Tokenizer::from_json(WORDS).unwrap();
+        assert!(words.decode(&[3]).unwrap_err().to_string().contains("token 3"));
+        assert!(words.encode_bytes(&[b't', 0xff]).unwrap_err().to_string().contains("byte 1 is no UTF-8"));
+        let absent = TokenizerConfig::File("no-such-tokenizer.json".into());
+        assert!(absent.open().unwrap_err().to_string().contains("no-such-tokenizer.json"));
+    }
+}

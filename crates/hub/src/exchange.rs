@@ -1,0 +1,134 @@
+//! A published checkpoint as a run of ours, and back.
+
+use std::path::Path;
+
+use ansatz_core::{Choice, Encoder, Error, Registry, Result};
+use ansatz_data_text::{TextConfig, TextEncoder, TokenizerConfig};
+use ansatz_run::{Experiment, RunFolder, Trained, save_weights, write_atomically, write_folder_atomically};
+use burn::module::Module;
+use burn::tensor::Device;
+
+use crate::tensors::write_tensors;
+use crate::{Folder, LoadedLanguageModel, Names, Subject, family_of, parameters};
+
+/// Where a run keeps the config it was published with, and under which names its weights were.
+const PUBLISHED: &str = "published";
+const CONFIG: &str = "config.json";
+const NAMES: &str = "names.json";
+const TOKENIZER: &str = "tokenizer.json";
+
+/// What [`import`] made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The family of the checkpoint.
+    pub family: &'static str,
+    /// Trainable values.
+    pub parameters: usize,
+    /// Whether the network can write on from a prompt.
+    pub generates: bool,
+}
+
+/// Makes a run at `run` of the checkpoint at `folder`. A `tokenizer.json` beside it becomes the run's; without one
+/// every byte is a token.
+///
+/// # Errors
+/// When the family is not known or makes no run, something at the checkpoint does not fit, or `run` is not vacant.
+pub fn import(folder: &Folder, run: &Path, registry: &Registry, device: &Device) -> Result<Imported> {
+    let place = RunFolder::vacant(run)?;
+    let family = family_of(folder)?;
+    let subject = (family.open)(folder, registry, device)?;
+    let loaded = language_model(folder, &*subject)?;
+    let tokenizer = folder.file(TOKENIZER);
+    let choice =
+        if tokenizer.is_file() { TokenizerConfig::File(tokenizer.clone()) } else { TokenizerConfig::Bytes };
+    let tokenizer = choice.open()?;
+    let data = TextConfig {
+        tokenizer: match choice {
+            TokenizerConfig::Bytes => TokenizerConfig::Bytes,
+            TokenizerConfig::File(_) => TokenizerConfig::File(run.join(PUBLISHED).join(TOKENIZER)),
+        },
+        length: loaded.plan.length,
+        embedding: loaded.plan.embedding.clone(),
+        ..TextConfig::default()
+    };
+    let encoder =
+        TextEncoder::new(tokenizer.clone(), loaded.plan.vocabulary, data.length, data.embedding.clone());
+    let mut experiment = Experiment {
+        title: folder.name(),
+        seed: 0,
+        data: Choice::typed(&data)?,
+        backbone: Choice::typed(&loaded.plan.stack)?,
+        task: Choice::typed(&loaded.plan.head)?,
+        train: Default::default(),
+    };
+    experiment.backbone.complete("backbone", registry)?;
+    place.make()?;
+    save_weights(&loaded.model, &place.weights())?;
+    place.write_preparation(&encoder.preparation()?)?;
+    write_folder_atomically(&run.join(PUBLISHED), |there| {
+        let config = serde_json::Value::Object(folder.config.clone());
+        write_atomically(&there.join(CONFIG), format!("{config:#}\n").as_bytes())?;
+        let names = serde_json::to_string(&loaded.plan.names)
+            .map_err(|error| Error::Failed(format!("the key table cannot be written: {error}")))?;
+        write_atomically(&there.join(NAMES), names.as_bytes())?;
+        match tokenizer.to_json()? {
+            Some(text) => write_atomically(&there.join(TOKENIZER), text.as_bytes()),
+            None => Ok(()),
+        }
+    })?;
+    // Last, since a folder is a run once it has a config.
+    place.write_experiment(&experiment)?;
+    let generates = loaded.model.backbone.recurrent().is_some();
+    Ok(Imported { family: family.name, parameters: loaded.model.num_params(), generates })
+}
+
+/// Writes the run at `run`, which was imported, as the checkpoint that was published, to `folder`. Returns how many
+/// tensors there are.
+///
+/// # Errors
+/// When the run was not imported, its network is no longer the published one, or `folder` is not empty.
+pub fn export(run: &Path, folder: &Path, registry: &Registry, device: &Device) -> Result<usize> {
+    let trained = Trained::load(run, registry, device)?;
+    let published = run.join(PUBLISHED);
+    if !published.join(CONFIG).is_file() {
+        return Err(Error::input(
+            run.display(),
+            "the run was not imported, so that nobody published how its weights are called",
+            "a run that `ansatz import` made",
+            "use its model.safetensors as it is: the names are the paths of the modules",
+        ));
+    }
+    if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let remedy = "give another --out";
+        return Err(Error::input(folder.display(), "the folder is not empty", "a new folder", remedy));
+    }
+    let path = published.join(NAMES);
+    let text = std::fs::read_to_string(&path).map_err(Error::file(&path, "read"))?;
+    let names: Names = serde_json::from_str(&text).map_err(|error| {
+        let expected = "a file as `ansatz import` leaves it";
+        Error::input(path.display(), format!("the file is damaged: {error}"), expected, "import again")
+    })?;
+    let tensors = names.write(&parameters(&trained.model))?;
+    write_folder_atomically(folder, |there| {
+        for name in [CONFIG, TOKENIZER] {
+            let from = published.join(name);
+            if from.is_file() {
+                let bytes = std::fs::read(&from).map_err(Error::file(&from, "read"))?;
+                write_atomically(&there.join(name), &bytes)?;
+            }
+        }
+        write_tensors(&there.join("model.safetensors"), &tensors)
+    })?;
+    Ok(tensors.len())
+}
+
+fn language_model<'a>(folder: &Folder, subject: &'a dyn Subject) -> Result<&'a LoadedLanguageModel> {
+    subject.language_model().ok_or_else(|| {
+        Error::input(
+            folder.path().display(),
+            "checkpoints of this family make no run yet",
+            "a language model: an embedding, a stack and a head",
+            "verify it instead: ansatz verify FOLDER",
+        )
+    })
+}

@@ -1,0 +1,185 @@
+//! Generating text: the prompt goes in whole, every further token is one step of the recurrent form.
+
+use std::path::Path;
+
+use ansatz_core::{Codec, Error, Inputs, Model, Recurrent, Registry, Result, State};
+use ansatz_run::Trained;
+use burn::tensor::{Device, Tensor};
+
+use crate::{Sampler, Sampling};
+
+/// When generating ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// The most tokens, at least 1.
+    pub tokens: usize,
+    /// Texts behind which generating ends; they are still handed out.
+    pub stop: Vec<String>,
+}
+
+/// A trained language model that writes.
+pub struct Generator {
+    trained: Trained,
+    device: Device,
+}
+
+impl Generator {
+    /// Loads the network of the run folder `run` onto `device`.
+    ///
+    /// # Errors
+    /// When there is no finished run at `run`, it is no language model, or it cannot be asked token by token.
+    pub fn load(run: &Path, registry: &Registry, device: &Device) -> Result<Self> {
+        let generator = Self { trained: Trained::load(run, registry, device)?, device: device.clone() };
+        let refused = |problem: &str, remedy: &str| {
+            Err(Error::input(run.display(), problem, "a causal language model", remedy))
+        };
+        if generator.trained.encoder.codec().is_none() {
+            return refused("the run reads no text", "predict with it: ansatz predict RUN FILES");
+        }
+        if generator.trained.model.backbone.recurrent().is_none() {
+            return refused(
+                "its backbone looks ahead, or has no recurrent form",
+                "train one of causal mixers, such as { kind = \"attention\", causal = true }",
+            );
+        }
+        Ok(generator)
+    }
+
+    /// Writes on from `prompt`, handing each piece of text to `say` as soon as it is whole characters. Ends early
+    /// where `say` answers `false`.
+    ///
+    /// # Errors
+    /// When the prompt is empty, is too long, or holds what the tokenizer does not know, or a value of `sampling`
+    /// is out of range.
+    pub fn generate(
+        &self,
+        prompt: &str,
+        sampling: Sampling,
+        limits: &Limits,
+        say: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Written> {
+        let codec = self.codec()?;
+        let mut sampler = Sampler::new(sampling)?;
+        let prompt_tokens = codec.encode(prompt)?;
+        if prompt_tokens.is_empty() {
+            let problem = "it holds no token";
+            return Err(Error::input(
+                "the prompt",
+                problem,
+                "at least one token",
+                "give some text with --prompt",
+            ));
+        }
+        sampler.see(&prompt_tokens);
+        let mut stepper = Stepper::new(&self.trained.model, codec, &self.device)?;
+        let clock = std::time::Instant::now();
+        let mut logits = stepper.step(&prompt_tokens)?;
+        let prefill_seconds = clock.elapsed().as_secs_f64();
+        let mut written = Written {
+            text: String::new(),
+            prompt_tokens: prompt_tokens.len(),
+            tokens: 0,
+            prefill_seconds,
+            seconds: 0.0,
+        };
+        let clock = std::time::Instant::now();
+        let mut tokens = Vec::new();
+        loop {
+            let token = sampler.draw(&logits);
+            tokens.push(token);
+            written.tokens += 1;
+            let whole = whole_characters(codec.decode(&tokens)?);
+            let new = whole.get(written.text.len()..).unwrap_or_default().to_owned();
+            written.text.push_str(&new);
+            let goes_on = new.is_empty() || say(&new);
+            let stopped =
+                limits.stop.iter().any(|stop| !stop.is_empty() && written.text.ends_with(stop.as_str()));
+            if !goes_on || stopped || written.tokens >= limits.tokens || stepper.is_full() {
+                written.seconds = clock.elapsed().as_secs_f64();
+                return Ok(written);
+            }
+            logits = stepper.step(&[token])?;
+        }
+    }
+
+    fn codec(&self) -> Result<&dyn Codec> {
+        let codec = self.trained.encoder.codec();
+        codec.ok_or_else(|| Error::Failed("the run reads no text".to_owned()))
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Written {
+    /// The text behind the prompt.
+    pub text: String,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens that were written.
+    pub tokens: usize,
+    /// Seconds for the prompt.
+    pub prefill_seconds: f64,
+    /// Seconds for what was written.
+    pub seconds: f64,
+}
+
+/// A network with its state.
+struct Stepper<'a> {
+    model: &'a Model,
+    codec: &'a dyn Codec,
+    form: &'a dyn Recurrent,
+    state: State,
+    device: &'a Device,
+}
+
+impl<'a> Stepper<'a> {
+    fn new(model: &'a Model, codec: &'a dyn Codec, device: &'a Device) -> Result<Self> {
+        let form = model.backbone.recurrent();
+        let form = form.ok_or_else(|| Error::Failed("the backbone has no recurrent form".to_owned()))?;
+        Ok(Self { model, codec, form, state: form.state(1, device), device })
+    }
+
+    /// Whether the network has no position for another token.
+    fn is_full(&self) -> bool {
+        self.model.backbone.limit().is_some_and(|limit| self.state.position >= limit)
+    }
+
+    /// The logits behind `tokens`.
+    fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        let inputs = Inputs::new(self.codec.inputs(tokens), self.device);
+        let features = self.model.features(&inputs)?;
+        let context = features.context();
+        let moved = self.form.step(features.tokens.clone(), &mut self.state, &context);
+        // The head reads the last token alone: the others were only to be taken in.
+        let [_, length, _] = moved.dims();
+        let last: Tensor<3> = moved.narrow(1, length - 1, 1);
+        let logits = self.model.head.forward(features.with_tokens(last)).into_data();
+        logits
+            .convert::<f32>()
+            .try_to_vec()
+            .map_err(|error| Error::Failed(format!("reading logits: {error:?}")))
+    }
+}
+
+/// The text of `bytes` up to a character that is not whole yet; bytes that never become one are replaced.
+fn whole_characters(bytes: Vec<u8>) -> String {
+    let cut = match std::str::from_utf8(&bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    };
+    String::from_utf8_lossy(&bytes[..cut]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_is_said_when_it_is_whole() {
+        let bytes = "aß→".as_bytes();
+        let said: Vec<String> =
+            (0..=bytes.len()).map(|end| whole_characters(bytes[..end].to_vec())).collect();
+        assert_eq!(said, ["", "a", "a", "aß", "aß", "aß", "aß→"]);
+        assert_eq!(whole_characters(vec![b'a', 0xff, b'b']), "a\u{fffd}b");
+    }
+}
