@@ -24,6 +24,7 @@ pub fn builtin() -> Registry {
         .mixer::<ansatz_arch_attention::AttentionConfig>()
         .channel::<ansatz_arch_channel::MlpConfig>()
         .channel::<ansatz_arch_channel::GatedMlpConfig>()
+        .channel::<ansatz_arch_channel::ExpertsConfig>()
         .channel::<ansatz_arch_channel::NoneConfig>()
         .backbone::<ansatz_arch_stack::StackConfig>()
         .backbone::<ansatz_arch_conv::ConvPyramidConfig>()

@@ -7,6 +7,7 @@
 
 mod compare;
 mod exchange;
+mod experts;
 mod families;
 mod family;
 mod fill;
