@@ -74,8 +74,9 @@ impl Backbone for Stack {
             let tokens = hidden[hidden.len() - 1].clone();
             hidden.push(block.forward(tokens, &context, |mixer, tokens| mixer.forward(tokens, &context)));
         }
-        let last = hidden.pop().map(|tokens| self.leave(tokens));
-        hidden.into_iter().chain(last).collect()
+        let last = hidden[hidden.len() - 1].clone();
+        hidden.push(self.leave(last));
+        hidden
     }
 
     fn influence(&self, features: Features) -> Vec<(String, Tensor<4>)> {
@@ -228,8 +229,10 @@ mod tests {
         let stack = build(&config, &FeatureSpec::row(5, 8), &device).unwrap();
         let features = Features::row(Tensor::random([2, 5, 8], Distribution::Default, &device));
         let hidden = stack.hidden(features.clone());
-        assert_eq!(hidden.len(), 3);
-        hidden[2].to_data().assert_eq(&stack.forward(features).tokens.into_data(), true);
+        assert_eq!(hidden.len(), 4, "before the first block, behind each of two, and behind the last norm");
+        hidden[3].to_data().assert_eq(&stack.forward(features).tokens.into_data(), true);
+        let normed = stack.norm.as_ref().expect("a last norm").forward(hidden[2].clone());
+        normed.into_data().assert_eq(&hidden[3].to_data(), true);
         assert_eq!(stack.limit(), Some(5));
     }
 

@@ -24,8 +24,9 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// The tokens between the blocks, `[batch, length, width]` each: before the first block, behind every block
-    /// but the last, and the result of [`Backbone::forward`]. Empty where the backbone has no such reading.
+    /// The tokens along the depth, `[batch, length, width]` each: before the first block, behind every block, and
+    /// the result of [`Backbone::forward`], which may have passed a last norm. Empty where the backbone has no such
+    /// reading.
     fn hidden(&self, _features: Features) -> Vec<Tensor<3>> {
         Vec::new()
     }

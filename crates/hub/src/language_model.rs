@@ -85,6 +85,12 @@ impl LoadedLanguageModel {
         Ok(Inputs::new(tensors, &self.device))
     }
 
+    /// The tokens along the depth: before the first block, behind every block, and behind the last norm.
+    pub(crate) fn hidden(&self, stored: &TensorFile) -> Result<Vec<Values>> {
+        let hidden = self.model.backbone.hidden(self.model.features(&self.inputs(stored, true)?)?);
+        Ok(hidden.into_iter().map(|tokens| Values::from_data(tokens.into_data())).collect())
+    }
+
     /// The logits of the next tokens behind `state`, `[batch, length, vocabulary]`.
     fn step(&self, tokens: TensorData, form: &dyn Recurrent, state: &mut State) -> Result<Tensor<3>> {
         let inputs = Inputs::new(vec![(TOKENS.to_owned(), tokens)], &self.device);
@@ -100,10 +106,14 @@ impl Subject for LoadedLanguageModel {
         let inputs = self.inputs(stored, true)?;
         let logits = self.model.forward(&inputs)?;
         let mut outputs = BTreeMap::from([("logits".to_owned(), Values::from_data(logits.into_data()))]);
-        let hidden = self.model.backbone.hidden(self.model.features(&inputs)?);
+        let mut hidden = self.hidden(stored)?;
+        // What is published behind the last layer has passed the last norm.
+        if hidden.len() > 1 {
+            hidden.remove(hidden.len() - 2);
+        }
         for (index, tokens) in hidden.into_iter().enumerate().step_by(self.plan.blocks_per_layer) {
             let layer = index / self.plan.blocks_per_layer;
-            outputs.insert(format!("hidden_states.{layer}"), Values::from_data(tokens.into_data()));
+            outputs.insert(format!("hidden_states.{layer}"), tokens);
         }
         Ok(outputs)
     }

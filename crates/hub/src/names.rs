@@ -20,6 +20,8 @@ enum Rule {
     Transposed { published: String, ours: String },
     /// The published tensor has one more dimension, of size 1.
     Unsqueezed { published: String, ours: String, axis: usize },
+    /// The published tensor has the values of ours in other dimensions.
+    Reshaped { published: String, shape: Vec<usize>, ours: String },
     /// The published tensor is several of ours behind each other.
     Joined { published: String, ours: Vec<String>, axis: usize, transposed: bool },
     /// One of ours is several published tensors along a new first dimension.
@@ -55,6 +57,12 @@ impl Names {
     /// `published` is `ours` with a dimension of size 1 put before `axis`.
     pub fn unsqueezed(&mut self, published: impl Into<String>, ours: impl Into<String>, axis: usize) {
         self.rules.push(Rule::Unsqueezed { published: published.into(), ours: ours.into(), axis });
+    }
+
+    /// `published` has the values of `ours` in the dimensions `shape`.
+    pub fn reshaped(&mut self, published: impl Into<String>, shape: &[usize], ours: impl Into<String>) {
+        let (published, shape, ours) = (published.into(), shape.to_vec(), ours.into());
+        self.rules.push(Rule::Reshaped { published, shape, ours });
     }
 
     /// `published` is all of `ours` behind each other along `axis`.
@@ -215,6 +223,7 @@ impl Rule {
             Self::Same { published, .. }
             | Self::Transposed { published, .. }
             | Self::Unsqueezed { published, .. }
+            | Self::Reshaped { published, .. }
             | Self::Joined { published, .. } => published,
             Self::Stacked { published, .. } => published.first().map_or("", String::as_str),
         }
@@ -225,6 +234,7 @@ impl Rule {
             Self::Same { ours, .. }
             | Self::Transposed { ours, .. }
             | Self::Unsqueezed { ours, .. }
+            | Self::Reshaped { ours, .. }
             | Self::Stacked { ours, .. } => vec![ours],
             Self::Joined { ours, .. } => ours.iter().map(String::as_str).collect(),
         }
@@ -244,6 +254,12 @@ impl Rule {
             }
             Self::Unsqueezed { published, ours, axis } => {
                 give(ours, take(published)?.squeezed(*axis).ok_or_else(|| shape(published))?);
+            }
+            Self::Reshaped { published, shape: wanted, ours } => {
+                let values = take(published)?;
+                let fits = values.shape == *wanted;
+                let values = shapes.get(ours).filter(|_| fits).and_then(|shape| values.reshaped(shape.clone()));
+                give(ours, values.ok_or_else(|| shape(published))?);
             }
             Self::Joined { published, ours, axis, transposed } => {
                 let values = take(published)?;
@@ -285,6 +301,9 @@ impl Rule {
             Self::Unsqueezed { published, ours: name, axis } => {
                 Some(vec![(published.clone(), ours[name].unsqueezed(*axis)?)])
             }
+            Self::Reshaped { published, shape, ours: name } => {
+                Some(vec![(published.clone(), ours[name].clone().reshaped(shape.clone())?)])
+            }
             Self::Joined { published, ours: names, axis, transposed } => {
                 let parts = names
                     .iter()
@@ -323,6 +342,7 @@ mod tests {
         let mut names = Names::new();
         names.linear_with_bias("out", "output");
         names.unsqueezed("conv.weight", "convolution", 1);
+        names.reshaped("mix", &[1, 1, 6], "mixes");
         names.joined_linear("qkv", &["query".to_owned(), "key".to_owned()]);
         names.stacked_linear(&["experts.0".to_owned(), "experts.1".to_owned()], "experts");
         names.ignored("buffer");
@@ -334,6 +354,7 @@ mod tests {
             ("output.weight", &[3usize, 2][..]),
             ("output.bias", &[2]),
             ("convolution", &[4, 3]),
+            ("mixes", &[2, 3]),
             ("query", &[3, 4]),
             ("key", &[3, 2]),
             ("experts", &[2, 3, 5]),
@@ -355,6 +376,7 @@ mod tests {
         assert_eq!(published["qkv"].shape, [6, 3]);
         assert_eq!(published["conv.weight"].shape, [4, 1, 3]);
         assert_eq!(published["experts.1"].shape, [5, 3]);
+        assert_eq!(published["mix"].shape, [1, 1, 6]);
         published.insert("buffer".to_owned(), counted(&[1]));
         let shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();
         assert_eq!(table().read(&file(folder.path(), &published), &shapes).unwrap(), ours());
@@ -374,7 +396,7 @@ mod tests {
         let mut more = published.clone();
         more.insert("other".to_owned(), counted(&[1]));
         assert!(problem(&more).contains("`other` belongs to nothing"));
-        for (name, shape) in [("qkv", &[7, 3][..]), ("out.weight", &[2, 4]), ("conv.weight", &[4, 2, 3])] {
+        for (name, shape) in [("qkv", &[7, 3][..]), ("out.weight", &[2, 4]), ("conv.weight", &[4, 2, 3]), ("mix", &[6])] {
             let mut misshapen = published.clone();
             misshapen.insert(name.to_owned(), counted(shape));
             let problem = problem(&misshapen);

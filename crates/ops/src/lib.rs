@@ -18,9 +18,12 @@ mod delta;
 mod flex;
 mod norm;
 mod normalization;
+mod padding;
 mod pooling;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
+mod token_shift;
+mod wkv;
 
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
@@ -28,4 +31,7 @@ pub use convolution::convolution;
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
+pub use padding::without_padding;
 pub use pooling::max_pool;
+pub use token_shift::token_shift;
+pub use wkv::{wkv, wkv_state};
