@@ -1,8 +1,8 @@
 //! Channel mixing: a squared rectifier between two maps, over each token and the one before it.
 
 use ansatz_core::{
-    BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Context, Recurrent, Registry, Result,
-    State,
+    BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Context, Recurrent, Registry,
+    Result, State,
 };
 use ansatz_ops::without_padding;
 use burn::module::{Module, Param};
@@ -57,8 +57,7 @@ fn check(hidden: Option<usize>) -> Result<(), ConfigError> {
 
 impl Component for Rwkv4ChannelConfig {
     const KIND: &'static str = "rwkv-4-channel";
-    const ABOUT: &'static str =
-        "RWKV-4 channel mixing: a squared rectifier between two maps, gated, over each token and the one before";
+    const ABOUT: &'static str = "RWKV-4 channel mixing: a squared rectifier between two maps, gated, over each token and the one before";
     const CITATION: &'static str =
         "Peng et al., RWKV: Reinventing RNNs for the Transformer Era, 2023, arXiv:2305.13048";
 
@@ -69,8 +68,7 @@ impl Component for Rwkv4ChannelConfig {
 
 impl Component for Rwkv6ChannelConfig {
     const KIND: &'static str = "rwkv-6-channel";
-    const ABOUT: &'static str =
-        "RWKV-6 channel mixing: a squared rectifier between two maps, gated, over each token and the one before";
+    const ABOUT: &'static str = "RWKV-6 channel mixing: a squared rectifier between two maps, gated, over each token and the one before";
     const CITATION: &'static str = "Peng et al., Eagle and Finch: RWKV with Matrix-Valued States and Dynamic \
         Recurrence, 2024, arXiv:2404.05892";
 
@@ -243,7 +241,8 @@ mod tests {
         let device = ansatz_device::open("cpu").unwrap();
         let registry = Registry::default();
         let build = |width, device: &Device| config.init(width, &Build::new(&registry, device).at(1, 3));
-        let checked = ansatz_conformance::channel(build).named(format!("{config:?}")).widths([1, 6]).check(&device);
+        let checked =
+            ansatz_conformance::channel(build).named(format!("{config:?}")).widths([1, 6]).check(&device);
         checked.unwrap_or_else(|failure| panic!("{failure}"));
     }
 

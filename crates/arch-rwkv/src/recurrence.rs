@@ -21,27 +21,3 @@ pub(crate) fn decayed_with_bonus(
     }
     (Tensor::cat(outputs, 2), state)
 }
-
-/// `S_t = Diag(d_t) S_{t−1} + b_t (S_{t−1}ᵀ a_t)ᵀ + k_t v_tᵀ`, read as `S_tᵀ q_t`.
-pub(crate) fn diagonal_plus_low_rank(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    decay: Tensor<4>,
-    read: Tensor<4>,
-    write: Tensor<4>,
-    state: Option<Tensor<4>>,
-) -> (Tensor<4>, Tensor<4>) {
-    let [batch, heads, length, width] = key.dims();
-    let column = |of: &Tensor<4>, t| of.clone().narrow(2, t, 1).reshape([batch, heads, width, 1]);
-    let mut state = state.unwrap_or_else(|| (column(&key, 0) * value.clone().narrow(2, 0, 1)).zeros_like());
-    let mut outputs = Vec::new();
-    for t in 0..length {
-        let taken = (column(&read, t) * state.clone()).sum_dim(2);
-        state = column(&decay, t) * state
-            + column(&write, t) * taken
-            + column(&key, t) * value.clone().narrow(2, t, 1);
-        outputs.push((column(&query, t) * state.clone()).sum_dim(2));
-    }
-    (Tensor::cat(outputs, 2), state)
-}

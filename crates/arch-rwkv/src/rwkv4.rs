@@ -1,7 +1,8 @@
 //! RWKV-4: a decaying weighted mean for each channel.
 
 use ansatz_core::{
-    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result, State,
+    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
+    State,
 };
 use ansatz_ops::{without_padding, wkv, wkv_state};
 use burn::module::{Module, Param};
@@ -56,7 +57,11 @@ impl Rwkv4Config {
             mix_key: vector(width, |channel| share(channel).powf(falling), device),
             mix_value: vector(width, |channel| share(channel).powf(falling) + 0.3 * rising, device),
             mix_receptance: vector(width, |channel| share(channel).powf(0.5 * falling), device),
-            decay: vector(hidden, |channel| -5.0 + 8.0 * along(channel, hidden).powf(0.7 + 1.3 * rising), device),
+            decay: vector(
+                hidden,
+                |channel| -5.0 + 8.0 * along(channel, hidden).powf(0.7 + 1.3 * rising),
+                device,
+            ),
             bonus: vector(hidden, |channel| 0.3f64.ln() + 0.5 * ((channel + 1) % 3) as f64 - 0.5, device),
             key: map([width, hidden]),
             value: map([width, hidden]),
@@ -125,9 +130,8 @@ impl Rwkv4 {
 impl Mixer for Rwkv4 {
     fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
-        let output = without_padding(tokens, context.mask.as_ref(), |tokens| {
-            self.mix(&Shifted::new(tokens), None).0
-        });
+        let output =
+            without_padding(tokens, context.mask.as_ref(), |tokens| self.mix(&Shifted::new(tokens), None).0);
         assert_shape!(output, [batch, length, width]);
         output
     }
@@ -174,7 +178,8 @@ mod tests {
         for (hidden, index) in [(None, 0), (Some(5), 2)] {
             let config = Rwkv4Config { hidden };
             let registry = Registry::default();
-            let build = |width, device: &Device| config.init(width, &Build::new(&registry, device).at(index, 3));
+            let build =
+                |width, device: &Device| config.init(width, &Build::new(&registry, device).at(index, 3));
             let checked = ansatz_conformance::mixer(build).named(format!("{config:?}")).check(&device);
             let report = checked.unwrap_or_else(|failure| panic!("{failure}"));
             assert!(report.covers(ansatz_conformance::Property::Recurrence));
@@ -186,7 +191,8 @@ mod tests {
         let device = ansatz_device::open("cpu").unwrap();
         let registry = Registry::default();
         let decay = |index| {
-            let mixer = Rwkv4Config::default().build(8, &Build::new(&registry, &device).at(index, 4)).unwrap();
+            let mixer =
+                Rwkv4Config::default().build(8, &Build::new(&registry, &device).at(index, 4)).unwrap();
             mixer.decay.val().into_data().try_to_vec::<f32>().unwrap()
         };
         for index in [0, 3] {

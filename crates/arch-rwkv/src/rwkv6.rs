@@ -1,7 +1,8 @@
 //! RWKV-6: a decaying matrix for each head, where everything depends on the tokens.
 
 use ansatz_core::{
-    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result, State,
+    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
+    State,
 };
 use ansatz_ops::without_padding;
 use burn::module::{Module, Param};
@@ -212,9 +213,8 @@ impl Rwkv6 {
 impl Mixer for Rwkv6 {
     fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
-        let output = without_padding(tokens, context.mask.as_ref(), |tokens| {
-            self.mix(&Shifted::new(tokens), None).0
-        });
+        let output =
+            without_padding(tokens, context.mask.as_ref(), |tokens| self.mix(&Shifted::new(tokens), None).0);
         assert_shape!(output, [batch, length, width]);
         output
     }
@@ -224,9 +224,11 @@ impl Mixer for Rwkv6 {
     }
 
     fn flops(&self, length: usize) -> u64 {
-        let linears = [&self.mix_contract, &self.receptance, &self.key, &self.value, &self.gate, &self.output];
+        let linears =
+            [&self.mix_contract, &self.receptance, &self.key, &self.value, &self.gate, &self.output];
         let projections: usize = linears.iter().map(|linear| linear.weight.lazy_shape().num_elements()).sum();
-        let projections = 2 * (projections + self.mix_expand.lazy_shape().num_elements()) + self.decay.flops();
+        let projections =
+            2 * (projections + self.mix_expand.lazy_shape().num_elements()) + self.decay.flops();
         let [_, key] = self.bonus.lazy_shape().dims();
         let [_, values] = self.value.weight.lazy_shape().dims();
         // For each cell of the matrix: the outer product, the bonus, the reading, the decay.
@@ -288,7 +290,8 @@ mod tests {
             assert!(message.contains(path), "{message}");
         }
         let device = ansatz_device::open("cpu").unwrap();
-        let message = Rwkv6Config::default().build(10, &Build::new(&Registry::default(), &device)).unwrap_err();
+        let message =
+            Rwkv6Config::default().build(10, &Build::new(&Registry::default(), &device)).unwrap_err();
         assert!(message.to_string().contains("4 heads do not divide a width of 10"), "{message}");
     }
 }

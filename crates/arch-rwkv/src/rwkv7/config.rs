@@ -169,7 +169,8 @@ mod tests {
             assert!(message.contains(path), "{message}");
         }
         let device = ansatz_device::open("cpu").unwrap();
-        let message = Rwkv7Config::default().build(10, &Build::new(&Registry::default(), &device)).unwrap_err();
+        let message =
+            Rwkv7Config::default().build(10, &Build::new(&Registry::default(), &device)).unwrap_err();
         assert!(message.to_string().contains("4 heads do not divide a width of 10"), "{message}");
     }
 

@@ -3,7 +3,7 @@
 mod config;
 
 use ansatz_core::{Context, Mixer, Recurrent, Shared, State};
-use ansatz_ops::without_padding;
+use ansatz_ops::{diagonal_plus_low_rank, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
@@ -12,7 +12,6 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use crate::heads::{join, split};
 use crate::low_rank::LowRank;
 use crate::norm::HeadNorm;
-use crate::recurrence::diagonal_plus_low_rank;
 use crate::shift::Shifted;
 
 pub use config::Rwkv7Config;
@@ -200,7 +199,8 @@ mod tests {
             (Rwkv7Config { heads: 2, head_value_width: Some(3), epsilon: Some(1e-3), ..small() }, 1),
         ] {
             let registry = Registry::default();
-            let build = |width, device: &Device| config.init(width, &Build::new(&registry, device).at(index, 2));
+            let build =
+                |width, device: &Device| config.init(width, &Build::new(&registry, device).at(index, 2));
             let checked = ansatz_conformance::mixer(build).named(format!("{config:?}")).check(&device);
             let report = checked.unwrap_or_else(|failure| panic!("{failure}"));
             assert!(report.covers(ansatz_conformance::Property::Recurrence));
@@ -223,7 +223,7 @@ mod tests {
         let alone = second.value.forward(tokens());
         let found = second.values(tokens(), &shared);
         let share = sigmoid(second.first_value.as_ref().expect("it is not the first").forward(tokens()));
-        let expected = own * share.clone() + alone * (1.0 - share);
+        let expected = own * share.clone() + alone * (-share + 1.0);
         found.into_data().assert_approx_eq::<f32>(&expected.into_data(), burn::tensor::Tolerance::default());
     }
 }

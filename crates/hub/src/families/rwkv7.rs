@@ -80,7 +80,9 @@ impl Rwkv7 {
     /// The published layer goes by the width of a head where both are given.
     fn heads(&self, folder: &Folder) -> Result<usize> {
         match (self.head_dim, self.num_heads) {
-            (Some(width), _) if width > 0 && self.hidden_size.is_multiple_of(width) => Ok(self.hidden_size / width),
+            (Some(width), _) if width > 0 && self.hidden_size.is_multiple_of(width) => {
+                Ok(self.hidden_size / width)
+            }
             (Some(width), _) => refuse(folder, "head_dim", width, "a divisor of `hidden_size`"),
             (None, Some(heads)) => Ok(heads),
             (None, None) => refuse(folder, "head_dim", None::<usize>, "a number, or `num_heads`"),
@@ -156,15 +158,14 @@ fn names(options: &Rwkv7) -> Names {
     for layer in 0..options.num_hidden_layers {
         let published = format!("model.layers.{layer}.attn");
         let ours = format!("backbone.blocks.{layer}.mixer");
-        for (letter, part) in [
-            ("r", "receptance"),
-            ("w", "decay"),
-            ("k", "key"),
-            ("v", "value"),
-            ("a", "rate"),
-            ("g", "gate"),
-        ] {
-            names.reshaped(format!("{published}.x_{letter}"), &[1, 1, width], format!("{ours}.mixtures.{part}"));
+        for (letter, part) in
+            [("r", "receptance"), ("w", "decay"), ("k", "key"), ("v", "value"), ("a", "rate"), ("g", "gate")]
+        {
+            names.reshaped(
+                format!("{published}.x_{letter}"),
+                &[1, 1, width],
+                format!("{ours}.mixtures.{part}"),
+            );
         }
         for (letter, map) in [("r", "receptance"), ("k", "key"), ("v", "value"), ("o", "output")] {
             names.linear(&format!("{published}.{letter}_proj"), &format!("{ours}.{map}"));
