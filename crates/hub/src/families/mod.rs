@@ -8,4 +8,9 @@ mod rwkv7;
 use crate::Family;
 
 /// Every family.
-pub(crate) const ALL: &[Family] = &[gpt2::FAMILY, rwkv4::FAMILY, rwkv6::FAMILY, rwkv7::FAMILY];
+pub(crate) const ALL: &[Family] = &[
+    gpt2::FAMILY,
+    rwkv4::FAMILY,
+    rwkv6::FAMILY,
+    rwkv7::FAMILY,
+];
