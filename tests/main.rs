@@ -5,6 +5,7 @@ mod command_line;
 mod components;
 mod configs;
 mod program;
+mod published;
 mod resume;
 mod road;
 

@@ -77,10 +77,7 @@ fn generated(folder: &Folder, subject: &dyn Subject, stored: &TensorFile) -> Vec
     };
     let pairs = found.tokens.iter().flatten().zip(&expected);
     let wrong = pairs.filter(|(found, expected)| i64::from(**found) != **expected).count();
-    // The steps are allowed what the full pass is, and the distance between the reference's own two forms.
-    let drift = folder.meta.get("generate").and_then(|entry| entry.get("cached_vs_full_max_abs"));
-    let drift = drift.and_then(serde_json::Value::as_f64).unwrap_or(0.0);
-    let allowed = tolerance(folder, "outputs", "logits").max(2.0 * drift);
+    let allowed = tolerance(folder, "outputs", "logits");
     vec![
         Comparison::of(&name, "generated.tokens", wrong as f64, 0.0),
         Comparison::tensors(&name, "generated.logits", &found.logits, &logits, allowed),

@@ -1,0 +1,151 @@
+//! Published checkpoints: every family computes the published numbers, and weights come back as they were.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_hub::{Folder, TensorFile, families, verify};
+
+use crate::program::{Program, workspace};
+
+/// The small checkpoints that the workspace carries, with what their references computed.
+fn fixtures() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(workspace().join("tests/fixtures")).expect("the fixtures");
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("config.json").is_file())
+        .collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn every_family_computes_the_published_numbers() {
+    let device = ansatz_device::open("cpu").expect("the processor is always there");
+    let registry = ansatz::builtin();
+    let mut seen = Vec::new();
+    let mut wrong = Vec::new();
+    for path in fixtures() {
+        let folder = Folder::open(&path).expect("a checkpoint");
+        let verdict = verify(&folder, &registry, &device).expect("what the reference computed");
+        seen.extend(verdict.family.clone());
+        assert!(!verdict.comparisons.is_empty(), "{} compares nothing", verdict.name);
+        wrong.extend(verdict.comparisons.into_iter().filter(|comparison| !comparison.ok));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for family in families() {
+        assert!(seen.iter().any(|name| name == family.name), "no fixture is of the family {}", family.name);
+    }
+}
+
+#[test]
+fn what_was_imported_is_exported_to_the_bit() {
+    let program = Program::new();
+    let mut exported = 0;
+    for path in fixtures() {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let said = program.run(&["import", &path.display().to_string(), "--out", &name]);
+        if said.err.contains("make no run") {
+            continue;
+        }
+        assert_eq!(said.code, 0, "{name}: {}", said.err);
+        let back = format!("{name}-back");
+        let said = program.run(&["export", &name, "--out", &back]);
+        assert_eq!(said.code, 0, "{name}: {}", said.err);
+        let table = program.read_json(&format!("{name}/published/names.json"));
+        let ignored = table["ignored"].as_array().expect("the names that no parameter has");
+        let mut published = tensors(&path);
+        published.retain(|(name, _)| !ignored.iter().any(|ignored| ignored == name));
+        assert_eq!(tensors(&program.path(&back)), published, "{name}");
+        exported += 1;
+    }
+    assert!(exported > 10, "{exported} families make a run");
+}
+
+/// The weights of a checkpoint, name by name.
+fn tensors(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let file = TensorFile::read(&folder.join("model.safetensors")).expect("weights");
+    let bytes = |name: &str| file.get(name).expect("it was listed").as_bytes().to_vec();
+    file.names().map(|name| (name.to_owned(), bytes(name))).collect()
+}
+
+/// A copy of the GPT-2 fixture, its config changed by `change`.
+fn changed(program: &Program, change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let from = workspace().join("tests/fixtures/gpt2");
+    for name in ["model.safetensors", "io.safetensors", "meta.json"] {
+        program.write(&format!("gpt2/{name}"), std::fs::read(from.join(name)).expect("a fixture"));
+    }
+    let text = std::fs::read_to_string(from.join("config.json")).expect("a fixture");
+    let mut config = serde_json::from_str(&text).expect("JSON");
+    change(&mut config);
+    program.write("gpt2/config.json", config.to_string());
+    "gpt2".to_owned()
+}
+
+/// What importing a checkpoint with such a config says.
+fn refused(change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let program = Program::new();
+    let folder = changed(&program, change);
+    let said = program.run(&["import", &folder, "--out", "run"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(!program.path("run").exists(), "a run was left behind");
+    said.err
+}
+
+#[test]
+fn configs_that_do_not_fit_are_named() {
+    let messages = [
+        refused(|config| config["rotary_dim"] = 4.into()),
+        refused(|config| config["scale_attn_by_inverse_layer_idx"] = true.into()),
+        refused(|config| config["activation_function"] = "snake".into()),
+        refused(|config| config["n_head"] = 5.into()),
+        refused(|config| config["n_embd"] = 25.into()),
+        refused(|config| config["n_layer"] = 1.into()),
+        refused(|config| config["n_layer"] = 3.into()),
+        refused(|config| config["n_positions"] = 9.into()),
+        refused(|config| config["vocab_size"] = "many".into()),
+        refused(|config| config["model_type"] = "gpt9".into()),
+    ];
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn damaged_weights_are_named() {
+    let program = Program::new();
+    let folder = changed(&program, |_| {});
+    let whole = program.read("gpt2/model.safetensors");
+    for bytes in [&whole[..4], &whole[..whole.len() / 2], &[0xff; 64]] {
+        program.write("gpt2/model.safetensors", bytes);
+        let said = program.run(&["import", &folder, "--out", "run"]);
+        assert_eq!(said.code, 2, "{}", said.err);
+        assert!(said.err.contains("damaged") && said.err.contains("model.safetensors"), "{}", said.err);
+    }
+    let said = program.run(&["verify", &folder]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.out.contains("damaged"), "{}", said.out);
+}
+
+#[test]
+fn prompts_that_do_not_fit_are_named() {
+    let program = Program::new();
+    let folder = changed(&program, |_| {});
+    program.succeed(&["import", &folder, "--out", "run"]);
+    let token = |code: u8| char::from(code).to_string();
+    for (prompt, problem) in [
+        (String::new(), "at least one token"),
+        ("a".to_owned(), "97 is not among the 19"),
+        (token(3).repeat(1000), "1000 tokens"),
+    ] {
+        let said = program.run(&["generate", "run", "--prompt", &prompt]);
+        assert_eq!(said.code, 2, "{prompt:?}: {}", said.err);
+        assert!(said.err.contains(problem), "{}", said.err);
+        assert!(said.out.is_empty(), "{}", said.out);
+    }
+    let said = program.run(&["generate", "run", "--prompt", &token(3), "--top-p", "1.5"]);
+    assert!(said.code == 2 && said.err.contains("top-p"), "{}", said.err);
+    // It ends where the positions end, and says the same again.
+    let written = || {
+        let out = program.succeed(&["generate", "run", "--prompt", &token(3), "--tokens", "1000", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&out).expect("JSON")
+    };
+    assert_eq!(written()["tokens"], 20);
+    assert_eq!(written()["text"], written()["text"]);
+}
