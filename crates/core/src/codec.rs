@@ -4,6 +4,16 @@ use burn::tensor::TensorData;
 
 use crate::Result;
 
+/// A text on its own: with what the tokenizer puts around one, such as `[CLS]`, and not longer than the network
+/// takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// How many tokens were cut off at the end.
+    pub cut: usize,
+}
+
 /// What turns text into the tokens of a vocabulary, and tokens into text.
 pub trait Codec: Send + Sync {
     /// How many tokens there are.
@@ -15,13 +25,11 @@ pub trait Codec: Send + Sync {
     /// When the text holds something that the vocabulary has no token for.
     fn encode(&self, text: &str) -> Result<Vec<u32>>;
 
-    /// The tokens of `text` as a sentence of its own, with what the tokenizer puts around one, such as `[CLS]`.
+    /// `text` as a sentence of its own.
     ///
     /// # Errors
     /// Like [`Codec::encode`].
-    fn encode_sentence(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode(text)
-    }
+    fn encode_sentence(&self, text: &str) -> Result<Sentence>;
 
     /// The inputs by which a stem of text reads one row of tokens, by name.
     fn inputs(&self, tokens: &[u32]) -> Vec<(String, TensorData)>;

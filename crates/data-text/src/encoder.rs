@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Codec, Encoder, Error, Preparation, Result, Target, Targets};
+use ansatz_core::{Batch, BoxedStem, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets};
 use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct Prepared {
     pub vocabulary: usize,
     /// Tokens of an example.
     pub length: usize,
+    /// The most tokens of a sentence that stands alone, where that is not `length`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<usize>,
 }
 
 /// Fitted preprocessing of text.
@@ -29,6 +32,7 @@ pub struct TextEncoder {
     tokenizer: Tokenizer,
     vocabulary: usize,
     length: usize,
+    sentence: Option<usize>,
     embedding: EmbeddingConfig,
     target: Target,
 }
@@ -36,7 +40,13 @@ pub struct TextEncoder {
 impl TextEncoder {
     /// For examples of `length` tokens of a vocabulary of `vocabulary`.
     pub fn new(tokenizer: Tokenizer, vocabulary: usize, length: usize, embedding: EmbeddingConfig) -> Self {
-        Self { tokenizer, vocabulary, length, embedding, target: Target::Tokens { vocabulary } }
+        let target = Target::Tokens { vocabulary };
+        Self { tokenizer, vocabulary, length, sentence: None, embedding, target }
+    }
+
+    /// The same, cutting sentences that stand alone at `most` tokens.
+    pub fn with_sentence(self, most: usize) -> Self {
+        Self { sentence: Some(most), ..self }
     }
 
     /// From what a run kept.
@@ -54,7 +64,8 @@ impl TextEncoder {
             Some(text) => Tokenizer::from_json(text).map_err(damaged)?,
             None => Tokenizer::Bytes,
         };
-        Ok(Self::new(tokenizer, kept.vocabulary, kept.length, embedding))
+        let encoder = Self::new(tokenizer, kept.vocabulary, kept.length, embedding);
+        Ok(Self { sentence: kept.sentence, ..encoder })
     }
 
     /// The tokenizer.
@@ -79,6 +90,28 @@ impl TextEncoder {
     }
 }
 
+impl Codec for TextEncoder {
+    fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer.encode(text)
+    }
+
+    fn encode_sentence(&self, text: &str) -> Result<Sentence> {
+        self.tokenizer.encode_sentence(text, self.sentence.unwrap_or(self.length))
+    }
+
+    fn inputs(&self, tokens: &[u32]) -> Vec<(String, TensorData)> {
+        self.batch(&[tokens], Targets::Unknown).inputs
+    }
+
+    fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
+        self.tokenizer.decode(tokens)
+    }
+}
+
 impl Encoder for TextEncoder {
     fn target(&self) -> &Target {
         &self.target
@@ -89,12 +122,13 @@ impl Encoder for TextEncoder {
             tokenizer: self.tokenizer.to_json()?,
             vocabulary: self.vocabulary,
             length: self.length,
+            sentence: self.sentence,
         };
         serde_json::to_value(kept).map_err(|error| Error::Failed(format!("the preparation of text: {error}")))
     }
 
     fn codec(&self) -> Option<&dyn Codec> {
-        Some(&self.tokenizer)
+        Some(self)
     }
 
     fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {

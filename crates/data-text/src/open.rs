@@ -6,8 +6,6 @@ use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result
 use ansatz_data::{Purpose, stream};
 use rand::RngExt;
 
-use ansatz_core::Codec;
-
 use crate::config::TextConfig;
 use crate::encoder::TextEncoder;
 

@@ -2,12 +2,9 @@
 
 use std::path::PathBuf;
 
-use ansatz_core::{Codec, ConfigError, Error, Result};
-use burn::tensor::TensorData;
+use ansatz_core::{ConfigError, Error, Result, Sentence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::stem::TOKENS;
 
 /// How text is cut into tokens: `tokenizer = "bytes"`, or `tokenizer = { file = "tokenizer.json" }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -118,34 +115,57 @@ fn encode(tokenizer: &tokenizers::Tokenizer, text: &str, special: bool) -> Resul
     Ok(encoding.get_ids().to_vec())
 }
 
-impl Codec for Tokenizer {
-    fn vocabulary(&self) -> usize {
+impl Tokenizer {
+    /// How many tokens there are.
+    pub fn vocabulary(&self) -> usize {
         match self {
             Self::Bytes => 256,
             Self::Learned(inner) => inner.get_vocab_size(true),
         }
     }
 
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+    /// The tokens of `text`, and nothing around them.
+    ///
+    /// # Errors
+    /// When the tokenizer has no token for something.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self {
             Self::Bytes => self.encode_bytes(text.as_bytes()),
             Self::Learned(inner) => encode(inner, text, false),
         }
     }
 
-    fn encode_sentence(&self, text: &str) -> Result<Vec<u32>> {
-        match self {
-            Self::Bytes => self.encode(text),
-            Self::Learned(inner) => encode(inner, text, true),
+    /// The tokens of `text` as a sentence of its own, of at most `most`: with what the tokenizer puts around one.
+    ///
+    /// # Errors
+    /// When the tokenizer has no token for something.
+    pub fn encode_sentence(&self, text: &str, most: usize) -> Result<Sentence> {
+        let Self::Learned(inner) = self else {
+            let mut tokens = self.encode(text)?;
+            let cut = tokens.len().saturating_sub(most);
+            tokens.truncate(most);
+            return Ok(Sentence { tokens, cut });
+        };
+        let whole = encode(inner, text, true)?;
+        if whole.len() <= most {
+            return Ok(Sentence { tokens: whole, cut: 0 });
         }
+        // The library cuts inside what stands around the sentence.
+        let mut cutting = inner.clone();
+        let truncation = tokenizers::TruncationParams { max_length: most, ..Default::default() };
+        cutting
+            .with_truncation(Some(truncation))
+            .map_err(|error| Error::Failed(format!("a sentence of at most {most} tokens: {error}")))?;
+        let tokens = encode(&cutting, text, true)?;
+        let cut = whole.len() - tokens.len();
+        Ok(Sentence { tokens, cut })
     }
 
-    fn inputs(&self, tokens: &[u32]) -> Vec<(String, TensorData)> {
-        let values: Vec<i64> = tokens.iter().map(|token| i64::from(*token)).collect();
-        vec![(TOKENS.to_owned(), TensorData::new(values, [1, tokens.len()]))]
-    }
-
-    fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
+    /// The bytes that `tokens` stand for.
+    ///
+    /// # Errors
+    /// When a token is not of the vocabulary.
+    pub fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
         let unknown = |token: u32| {
             let known = self.vocabulary();
             let expected = format!("0 up to {}", known - 1);
@@ -195,6 +215,22 @@ mod tests {
         assert_eq!(tokenizer.decode(&[1, 2]).unwrap(), b"to be");
         let again = Tokenizer::from_json(&tokenizer.to_json().unwrap().unwrap()).unwrap();
         assert_eq!(again.encode("be").unwrap(), [2]);
+    }
+
+    #[test]
+    fn a_sentence_is_cut_inside_what_stands_around_it() {
+        let mut file: serde_json::Value = serde_json::from_str(WORDS).unwrap();
+        file["model"]["vocab"] = serde_json::json!({ "?": 0, "to": 1, "be": 2, "[": 3, "]": 4 });
+        file["post_processor"] = serde_json::json!({
+            "type": "BertProcessing", "sep": ["]", 4], "cls": ["[", 3]
+        });
+        let tokenizer = Tokenizer::from_json(&file.to_string()).unwrap();
+        let sentence = |text: &str, most| tokenizer.encode_sentence(text, most).unwrap();
+        assert_eq!(sentence("to be", 4), Sentence { tokens: vec![3, 1, 2, 4], cut: 0 });
+        assert_eq!(sentence("to be to be", 4), Sentence { tokens: vec![3, 1, 2, 4], cut: 2 });
+        assert_eq!(sentence("", 4), Sentence { tokens: vec![3, 4], cut: 0 });
+        let bytes = Tokenizer::Bytes.encode_sentence("abc", 2).unwrap();
+        assert_eq!(bytes, Sentence { tokens: vec![97, 98], cut: 1 });
     }
 
     #[test]

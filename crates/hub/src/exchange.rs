@@ -53,6 +53,10 @@ pub fn import(folder: &Folder, run: &Path, registry: &Registry, device: &Device)
     };
     let encoder =
         TextEncoder::new(tokenizer.clone(), loaded.plan.vocabulary, data.length, data.embedding.clone());
+    let encoder = match sentence(folder)? {
+        Some(most) => encoder.with_sentence(most.min(data.length)),
+        None => encoder,
+    };
     let mut experiment = Experiment {
         title: folder.name(),
         seed: 0,
@@ -120,6 +124,26 @@ pub fn export(run: &Path, folder: &Path, registry: &Registry, device: &Device) -
         write_tensors(&there.join("model.safetensors"), &tensors)
     })?;
     Ok(tensors.len())
+}
+
+/// The most tokens of a sentence, where the checkpoint is one of sentence embeddings.
+fn sentence(folder: &Folder) -> Result<Option<usize>> {
+    let path = folder.file("sentence_bert_config.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).map_err(Error::file(&path, "read"))?;
+    let read: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let most = read.as_ref().and_then(|read| read["max_seq_length"].as_u64()).filter(|most| *most > 2);
+    match most {
+        Some(most) => Ok(Some(most as usize)),
+        None => Err(Error::input(
+            path.display(),
+            "it names no `max_seq_length`",
+            "a whole number above 2",
+            "fetch or restore the file, or remove it",
+        )),
+    }
 }
 
 fn language_model<'a>(folder: &Folder, subject: &'a dyn Subject) -> Result<&'a LoadedLanguageModel> {

@@ -2,9 +2,21 @@
 
 use std::path::Path;
 
-use ansatz_core::{Error, Inputs, Registry, Result};
+use ansatz_core::{Error, Inputs, Registry, Result, Sentence};
 use ansatz_run::Trained;
 use burn::tensor::Device;
+use serde::Serialize;
+
+/// The vector of a text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Embedding {
+    /// Of length 1.
+    pub vector: Vec<f32>,
+    /// How many tokens of the text were read.
+    pub tokens: usize,
+    /// How many were cut off.
+    pub cut: usize,
+}
 
 /// A trained network that turns texts into vectors.
 ///
@@ -37,14 +49,14 @@ impl Embedder {
         Ok(Self { trained, device: device.clone() })
     }
 
-    /// The vector of `text`, of length 1.
+    /// The vector of `text`, of length 1. A text longer than the network takes is cut at its end.
     ///
     /// # Errors
-    /// When the text holds no token, more than the network has positions for, or what the tokenizer does not know.
-    pub fn embed(&self, text: &str) -> Result<Vec<f32>> {
+    /// When the text holds no token, or what the tokenizer does not know.
+    pub fn embed(&self, text: &str) -> Result<Embedding> {
         let codec = self.trained.encoder.codec();
         let codec = codec.ok_or_else(|| Error::Failed("the run reads no text".to_owned()))?;
-        let tokens = codec.encode_sentence(text)?;
+        let Sentence { tokens, cut } = codec.encode_sentence(text)?;
         if tokens.is_empty() {
             return Err(Error::input(
                 "the text",
@@ -60,6 +72,7 @@ impl Embedder {
         let mean: Vec<f32> =
             mean.try_to_vec().map_err(|error| Error::Failed(format!("reading an embedding: {error:?}")))?;
         let norm = mean.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt().max(1e-12);
-        Ok(mean.into_iter().map(|value| (f64::from(value) / norm) as f32).collect())
+        let vector = mean.into_iter().map(|value| (f64::from(value) / norm) as f32).collect();
+        Ok(Embedding { vector, tokens: tokens.len(), cut })
     }
 }

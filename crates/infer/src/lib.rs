@@ -8,7 +8,7 @@ mod generate;
 mod predict;
 mod sampler;
 
-pub use embed::Embedder;
+pub use embed::{Embedder, Embedding};
 pub use generate::{Generator, Limits, Written};
 pub use predict::{Prediction, Predictor};
 pub use sampler::{Sampler, Sampling};

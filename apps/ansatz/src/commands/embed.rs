@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use ansatz_core::Registry;
-use ansatz_infer::Embedder;
+use ansatz_infer::{Embedder, Embedding};
 use serde::Serialize;
 
 use crate::cli::Embed;
@@ -13,7 +13,8 @@ use crate::output::{self, Outcome};
 #[derive(Serialize)]
 struct Answer<'a> {
     text: &'a str,
-    embedding: Vec<f32>,
+    #[serde(flatten)]
+    embedding: &'a Embedding,
 }
 
 pub(super) fn execute(arguments: &Embed, registry: &Registry, out: &mut dyn Write) -> Outcome {
@@ -21,10 +22,13 @@ pub(super) fn execute(arguments: &Embed, registry: &Registry, out: &mut dyn Writ
     let embedder = Embedder::load(&arguments.run, registry, &device)?;
     for text in &arguments.texts {
         let embedding = embedder.embed(text)?;
+        if embedding.cut > 0 && !arguments.json {
+            output::note(&format!("{} tokens were read, {} were cut off", embedding.tokens, embedding.cut));
+        }
         if arguments.json {
-            output::json(out, &Answer { text, embedding })?;
+            output::json(out, &Answer { text, embedding: &embedding })?;
         } else {
-            let values: Vec<String> = embedding.iter().map(f32::to_string).collect();
+            let values: Vec<String> = embedding.vector.iter().map(f32::to_string).collect();
             writeln!(out, "{}", values.join(" "))?;
         }
     }
