@@ -25,6 +25,8 @@ pub fn builtin() -> Registry {
         .mixer::<ansatz_arch_rwkv::Rwkv4Config>()
         .mixer::<ansatz_arch_rwkv::Rwkv6Config>()
         .mixer::<ansatz_arch_rwkv::Rwkv7Config>()
+        .mixer::<ansatz_arch_ssm::MambaConfig>()
+        .mixer::<ansatz_arch_ssm::S4dConfig>()
         .channel::<ansatz_arch_channel::MlpConfig>()
         .channel::<ansatz_arch_channel::GatedMlpConfig>()
         .channel::<ansatz_arch_channel::ExpertsConfig>()

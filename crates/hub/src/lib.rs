@@ -6,6 +6,7 @@
 //! the reference ran and compares every number.
 
 mod compare;
+mod counted_behind;
 mod exchange;
 mod experts;
 mod families;
@@ -13,6 +14,7 @@ mod family;
 mod fill;
 mod folder;
 mod language_model;
+mod layer_subject;
 mod names;
 mod options;
 mod tensors;
@@ -25,6 +27,7 @@ pub use family::{Family, Generated, Subject, families, family_of};
 pub use fill::{fill, parameters};
 pub use folder::Folder;
 pub use language_model::{LanguageModel, LoadedLanguageModel};
+pub use layer_subject::LayerSubject;
 pub use names::Names;
 pub use options::{Options, refuse};
 pub use tensors::TensorFile;

@@ -22,6 +22,8 @@ enum Rule {
     Unsqueezed { published: String, ours: String, axis: usize },
     /// The published tensor has the values of ours in other dimensions.
     Reshaped { published: String, shape: Vec<usize>, ours: String },
+    /// A linear map is published as a convolution of width 1: `[outputs, inputs, 1]`.
+    Pointwise { published: String, ours: String },
     /// The published tensor is several of ours behind each other.
     Joined { published: String, ours: Vec<String>, axis: usize, transposed: bool },
     /// One of ours is several published tensors along a new first dimension.
@@ -104,6 +106,11 @@ impl Names {
     /// A linear map whose bias stands in the checkpoint where `bias` says so.
     pub fn linear_maybe_bias(&mut self, published: &str, ours: &str, bias: bool) {
         if bias { self.linear_with_bias(published, ours) } else { self.linear(published, ours) }
+    }
+
+    /// A linear map published as a convolution of width 1, `[outputs, inputs, 1]`.
+    pub fn pointwise(&mut self, published: impl Into<String>, ours: impl Into<String>) {
+        self.rules.push(Rule::Pointwise { published: published.into(), ours: ours.into() });
     }
 
     /// A norm that has a scale alone.
@@ -224,6 +231,7 @@ impl Rule {
             | Self::Transposed { published, .. }
             | Self::Unsqueezed { published, .. }
             | Self::Reshaped { published, .. }
+            | Self::Pointwise { published, .. }
             | Self::Joined { published, .. } => published,
             Self::Stacked { published, .. } => published.first().map_or("", String::as_str),
         }
@@ -235,6 +243,7 @@ impl Rule {
             | Self::Transposed { ours, .. }
             | Self::Unsqueezed { ours, .. }
             | Self::Reshaped { ours, .. }
+            | Self::Pointwise { ours, .. }
             | Self::Stacked { ours, .. } => vec![ours],
             Self::Joined { ours, .. } => ours.iter().map(String::as_str).collect(),
         }
@@ -259,6 +268,10 @@ impl Rule {
                 let values = take(published)?;
                 let fits = values.shape == *wanted;
                 let values = shapes.get(ours).filter(|_| fits).and_then(|shape| values.reshaped(shape.clone()));
+                give(ours, values.ok_or_else(|| shape(published))?);
+            }
+            Self::Pointwise { published, ours } => {
+                let values = take(published)?.squeezed(2).and_then(|values| values.transposed());
                 give(ours, values.ok_or_else(|| shape(published))?);
             }
             Self::Joined { published, ours, axis, transposed } => {
@@ -304,6 +317,9 @@ impl Rule {
             Self::Reshaped { published, shape, ours: name } => {
                 Some(vec![(published.clone(), ours[name].clone().reshaped(shape.clone())?)])
             }
+            Self::Pointwise { published, ours: name } => {
+                Some(vec![(published.clone(), ours[name].transposed()?.unsqueezed(2)?)])
+            }
             Self::Joined { published, ours: names, axis, transposed } => {
                 let parts = names
                     .iter()
@@ -343,6 +359,7 @@ mod tests {
         names.linear_with_bias("out", "output");
         names.unsqueezed("conv.weight", "convolution", 1);
         names.reshaped("mix", &[1, 1, 6], "mixes");
+        names.pointwise("gate.weight", "gate");
         names.joined_linear("qkv", &["query".to_owned(), "key".to_owned()]);
         names.stacked_linear(&["experts.0".to_owned(), "experts.1".to_owned()], "experts");
         names.ignored("buffer");
@@ -355,6 +372,7 @@ mod tests {
             ("output.bias", &[2]),
             ("convolution", &[4, 3]),
             ("mixes", &[2, 3]),
+            ("gate", &[3, 2]),
             ("query", &[3, 4]),
             ("key", &[3, 2]),
             ("experts", &[2, 3, 5]),

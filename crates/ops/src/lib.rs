@@ -14,12 +14,14 @@ mod causal_convolution;
 mod conv_norm;
 mod convolution;
 mod delta;
+mod diagonal_scan;
 #[cfg(feature = "flex")]
 mod flex;
 mod norm;
 mod normalization;
 mod padding;
 mod pooling;
+mod selective_scan;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
@@ -29,9 +31,11 @@ pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
+pub use diagonal_scan::diagonal_scan;
 pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
 pub use padding::without_padding;
 pub use pooling::max_pool;
 pub use token_shift::token_shift;
 pub use wkv::{wkv, wkv_state};
+pub use selective_scan::SelectiveScan;

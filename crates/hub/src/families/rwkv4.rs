@@ -1,7 +1,5 @@
 //! RWKV-4: Peng et al., RWKV: Reinventing RNNs for the Transformer Era, 2023, arXiv:2305.13048.
 
-use std::collections::BTreeMap;
-
 use ansatz_arch_rwkv::{Rwkv4ChannelConfig, Rwkv4Config};
 use ansatz_arch_stack::{PositionKind, Scales, StackConfig};
 use ansatz_core::{Choice, Registry, Result};
@@ -11,8 +9,9 @@ use ansatz_tasks::LanguageModelConfig;
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use crate::language_model::{EMBEDDING, LoadedLanguageModel};
-use crate::{Family, Folder, Generated, LanguageModel, Names, Options, Subject, TensorFile, Values, refuse};
+use crate::counted_behind::CountedBehind;
+use crate::language_model::EMBEDDING;
+use crate::{Family, Folder, LanguageModel, Names, Options, Subject, refuse};
 
 pub(super) const FAMILY: Family =
     Family { name: "rwkv4", matches: |folder| folder.model_type() == Some("rwkv"), open };
@@ -52,7 +51,7 @@ impl Default for Rwkv4 {
 const LAST_EPSILON: f64 = 1e-5;
 
 fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn Subject>> {
-    Ok(Box::new(Loaded(translate(folder)?.open(folder, registry, device)?)))
+    Ok(Box::new(CountedBehind(translate(folder)?.open(folder, registry, device)?)))
 }
 
 fn translate(folder: &Folder) -> Result<LanguageModel> {
@@ -130,28 +129,6 @@ fn names(options: &Rwkv4) -> Names {
         names.linear("head", "head.output");
     }
     names
-}
-
-/// Its hidden states are counted from behind the first layer, and are published before and behind the last norm.
-#[derive(Debug)]
-struct Loaded(LoadedLanguageModel);
-
-impl Subject for Loaded {
-    fn outputs(&self, stored: &TensorFile) -> Result<BTreeMap<String, Values>> {
-        let mut outputs = self.0.outputs(stored)?;
-        outputs.retain(|name, _| !name.starts_with("hidden_states."));
-        let hidden = self.0.hidden(stored)?.into_iter().skip(1).enumerate();
-        outputs.extend(hidden.map(|(layer, tokens)| (format!("hidden_states.{layer}"), tokens)));
-        Ok(outputs)
-    }
-
-    fn generate(&self, stored: &TensorFile, count: usize) -> Result<Option<Generated>> {
-        self.0.generate(stored, count)
-    }
-
-    fn gradients(&self, stored: &TensorFile) -> Result<Option<BTreeMap<String, Values>>> {
-        self.0.gradients(stored)
-    }
 }
 
 #[cfg(test)]
