@@ -22,6 +22,9 @@ use clap::Parser;
 pub fn builtin() -> Registry {
     Registry::default()
         .mixer::<ansatz_arch_attention::AttentionConfig>()
+        .mixer::<ansatz_arch_delta::DeltaNetConfig>()
+        .mixer::<ansatz_arch_delta::GatedDeltaNetConfig>()
+        .mixer::<ansatz_arch_delta::KimiDeltaAttentionConfig>()
         .mixer::<ansatz_arch_rwkv::Rwkv4Config>()
         .mixer::<ansatz_arch_rwkv::Rwkv6Config>()
         .mixer::<ansatz_arch_rwkv::Rwkv7Config>()

@@ -8,6 +8,7 @@
 mod compare;
 mod counted_behind;
 mod exchange;
+mod delta;
 mod experts;
 mod families;
 mod family;

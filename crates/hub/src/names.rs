@@ -1,5 +1,7 @@
 //! Under which names a family publishes its weights.
 
+mod rule;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ansatz_core::{Error, Result};
@@ -7,28 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TensorFile, Values};
 
+use rule::{Form, Problem, Rule};
+
 /// The sizes of our tensors by name.
 pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
-
-/// How published tensors and ours belong together. Every rule holds in both directions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Rule {
-    /// The published tensor is ours.
-    Same { published: String, ours: String },
-    /// The last two dimensions are exchanged: a linear map is published as `[outputs, inputs]`.
-    Transposed { published: String, ours: String },
-    /// The published tensor has one more dimension, of size 1.
-    Unsqueezed { published: String, ours: String, axis: usize },
-    /// The published tensor has the values of ours in other dimensions.
-    Reshaped { published: String, shape: Vec<usize>, ours: String },
-    /// A linear map is published as a convolution of width 1: `[outputs, inputs, 1]`.
-    Pointwise { published: String, ours: String },
-    /// The published tensor is several of ours behind each other.
-    Joined { published: String, ours: Vec<String>, axis: usize, transposed: bool },
-    /// One of ours is several published tensors along a new first dimension.
-    Stacked { published: Vec<String>, ours: String, transposed: bool },
-}
 
 /// The key table of one checkpoint: which published tensor is which of ours.
 ///
@@ -61,12 +45,6 @@ impl Names {
         self.rules.push(Rule::Unsqueezed { published: published.into(), ours: ours.into(), axis });
     }
 
-    /// `published` has the values of `ours` in the dimensions `shape`.
-    pub fn reshaped(&mut self, published: impl Into<String>, shape: &[usize], ours: impl Into<String>) {
-        let (published, shape, ours) = (published.into(), shape.to_vec(), ours.into());
-        self.rules.push(Rule::Reshaped { published, shape, ours });
-    }
-
     /// `published` is all of `ours` behind each other along `axis`.
     pub fn joined(&mut self, published: impl Into<String>, ours: &[String], axis: usize) {
         let (published, ours) = (published.into(), ours.to_vec());
@@ -78,6 +56,25 @@ impl Names {
     pub fn joined_linear(&mut self, published: impl Into<String>, ours: &[String]) {
         let (published, ours) = (published.into(), ours.to_vec());
         self.rules.push(Rule::Joined { published, ours, axis: 0, transposed: true });
+    }
+
+    /// `published` has the values of `ours` in the dimensions `shape`.
+    pub fn reshaped(&mut self, published: impl Into<String>, shape: &[usize], ours: impl Into<String>) {
+        let (published, shape, ours) = (published.into(), shape.to_vec(), ours.into());
+        self.rules.push(Rule::Reshaped { published, shape, ours });
+    }
+
+    /// `published` `[outputs, inputs]` is `groups` groups of outputs, each with an equal share of every one of `ours`
+    /// `[inputs, outputs]`: first shares first, as where each head has its query, key and value side by side.
+    pub fn interleaved_linear(&mut self, published: impl Into<String>, ours: &[String], groups: usize) {
+        let (published, ours) = (published.into(), ours.to_vec());
+        self.rules.push(Rule::Interleaved { published, ours, groups, form: Form::Linear });
+    }
+
+    /// `published` `[channels, 1, taps]` is all of `ours` `[channels, taps]` behind each other.
+    pub fn joined_convolution(&mut self, published: impl Into<String>, ours: &[String]) {
+        let (published, ours) = (published.into(), ours.to_vec());
+        self.rules.push(Rule::Interleaved { published, ours, groups: 1, form: Form::Convolution });
     }
 
     /// `ours` is all of `published` along a new first dimension.
@@ -210,141 +207,6 @@ fn checkpoint(file: &TensorFile, problem: String, expected: &str) -> Error {
     )
 }
 
-/// Why a rule cannot be followed.
-enum Problem {
-    Missing(Error),
-    /// The published tensor at fault.
-    Shape(String),
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        Self::Missing(error)
-    }
-}
-
-impl Rule {
-    /// The published tensor, the first of several.
-    fn published(&self) -> &str {
-        match self {
-            Self::Same { published, .. }
-            | Self::Transposed { published, .. }
-            | Self::Unsqueezed { published, .. }
-            | Self::Reshaped { published, .. }
-            | Self::Pointwise { published, .. }
-            | Self::Joined { published, .. } => published,
-            Self::Stacked { published, .. } => published.first().map_or("", String::as_str),
-        }
-    }
-
-    fn ours(&self) -> Vec<&str> {
-        match self {
-            Self::Same { ours, .. }
-            | Self::Transposed { ours, .. }
-            | Self::Unsqueezed { ours, .. }
-            | Self::Reshaped { ours, .. }
-            | Self::Pointwise { ours, .. }
-            | Self::Stacked { ours, .. } => vec![ours],
-            Self::Joined { ours, .. } => ours.iter().map(String::as_str).collect(),
-        }
-    }
-
-    fn read(
-        &self,
-        take: &mut impl FnMut(&String) -> Result<Values>,
-        shapes: &Shapes,
-        give: &mut impl FnMut(&str, Values),
-    ) -> Result<(), Problem> {
-        let shape = |name: &String| Problem::Shape(name.clone());
-        match self {
-            Self::Same { published, ours } => give(ours, take(published)?),
-            Self::Transposed { published, ours } => {
-                give(ours, take(published)?.transposed().ok_or_else(|| shape(published))?);
-            }
-            Self::Unsqueezed { published, ours, axis } => {
-                give(ours, take(published)?.squeezed(*axis).ok_or_else(|| shape(published))?);
-            }
-            Self::Reshaped { published, shape: wanted, ours } => {
-                let values = take(published)?;
-                let fits = values.shape == *wanted;
-                let values = shapes.get(ours).filter(|_| fits).and_then(|shape| values.reshaped(shape.clone()));
-                give(ours, values.ok_or_else(|| shape(published))?);
-            }
-            Self::Pointwise { published, ours } => {
-                let values = take(published)?.squeezed(2).and_then(|values| values.transposed());
-                give(ours, values.ok_or_else(|| shape(published))?);
-            }
-            Self::Joined { published, ours, axis, transposed } => {
-                let values = take(published)?;
-                let mut first = 0;
-                for name in ours {
-                    // A map turned round has its outputs last.
-                    let place = |shape: &Vec<usize>| {
-                        if *transposed { shape.len().checked_sub(1) } else { Some(*axis) }
-                    };
-                    let count = shapes.get(name).and_then(|shape| shape.get(place(shape)?).copied());
-                    let part = count.and_then(|count| values.narrow(*axis, first, count));
-                    let part = part.and_then(|part| if *transposed { part.transposed() } else { Some(part) });
-                    give(name, part.ok_or_else(|| shape(published))?);
-                    first += count.unwrap_or_default();
-                }
-                if values.shape.get(*axis) != Some(&first) {
-                    return Err(shape(published));
-                }
-            }
-            Self::Stacked { published, ours, transposed } => {
-                let parts = published.iter().map(|name| {
-                    let values = take(name)?;
-                    let values = if *transposed { values.transposed() } else { Some(values) };
-                    values.and_then(|values| values.unsqueezed(0)).ok_or_else(|| shape(name))
-                });
-                let parts: Vec<Values> = parts.collect::<Result<_, Problem>>()?;
-                give(ours, Values::joined(&parts, 0).ok_or_else(|| shape(&published[0]))?);
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&self, ours: &BTreeMap<String, Values>) -> Option<Vec<(String, Values)>> {
-        match self {
-            Self::Same { published, ours: name } => Some(vec![(published.clone(), ours[name].clone())]),
-            Self::Transposed { published, ours: name } => {
-                Some(vec![(published.clone(), ours[name].transposed()?)])
-            }
-            Self::Unsqueezed { published, ours: name, axis } => {
-                Some(vec![(published.clone(), ours[name].unsqueezed(*axis)?)])
-            }
-            Self::Reshaped { published, shape, ours: name } => {
-                Some(vec![(published.clone(), ours[name].clone().reshaped(shape.clone())?)])
-            }
-            Self::Pointwise { published, ours: name } => {
-                Some(vec![(published.clone(), ours[name].transposed()?.unsqueezed(2)?)])
-            }
-            Self::Joined { published, ours: names, axis, transposed } => {
-                let parts = names
-                    .iter()
-                    .map(|name| if *transposed { ours[name].transposed() } else { Some(ours[name].clone()) });
-                let parts: Vec<Values> = parts.collect::<Option<_>>()?;
-                Some(vec![(published.clone(), Values::joined(&parts, *axis)?)])
-            }
-            Self::Stacked { published, ours: name, transposed } => {
-                let values = &ours[name];
-                if values.shape.first() != Some(&published.len()) {
-                    return None;
-                }
-                published
-                    .iter()
-                    .enumerate()
-                    .map(|(index, published)| {
-                        let part = values.narrow(0, index, 1)?.squeezed(0)?;
-                        Some((published.clone(), if *transposed { part.transposed()? } else { part }))
-                    })
-                    .collect()
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,10 +220,12 @@ mod tests {
         let mut names = Names::new();
         names.linear_with_bias("out", "output");
         names.unsqueezed("conv.weight", "convolution", 1);
-        names.reshaped("mix", &[1, 1, 6], "mixes");
         names.pointwise("gate.weight", "gate");
         names.joined_linear("qkv", &["query".to_owned(), "key".to_owned()]);
         names.stacked_linear(&["experts.0".to_owned(), "experts.1".to_owned()], "experts");
+        names.interleaved_linear("heads", &["a".to_owned(), "b".to_owned()], 2);
+        names.joined_convolution("taps", &["first".to_owned(), "second".to_owned()]);
+        names.reshaped("rate", &[1, 1, 4, 1], "logarithm");
         names.ignored("buffer");
         names
     }
@@ -371,11 +235,15 @@ mod tests {
             ("output.weight", &[3usize, 2][..]),
             ("output.bias", &[2]),
             ("convolution", &[4, 3]),
-            ("mixes", &[2, 3]),
-            ("gate", &[3, 2]),
             ("query", &[3, 4]),
             ("key", &[3, 2]),
             ("experts", &[2, 3, 5]),
+            ("gate", &[3, 2]),
+            ("a", &[3, 2]),
+            ("b", &[3, 4]),
+            ("first", &[2, 3]),
+            ("second", &[4, 3]),
+            ("logarithm", &[4]),
         ]
         .map(|(name, shape)| (name.to_owned(), counted(shape)))
         .into()
@@ -394,7 +262,12 @@ mod tests {
         assert_eq!(published["qkv"].shape, [6, 3]);
         assert_eq!(published["conv.weight"].shape, [4, 1, 3]);
         assert_eq!(published["experts.1"].shape, [5, 3]);
-        assert_eq!(published["mix"].shape, [1, 1, 6]);
+        assert_eq!(published["heads"].shape, [6, 3]);
+        // The first output of a, the first two of b, and then the second shares: read along the first input.
+        let first: Vec<f32> = published["heads"].values.iter().step_by(3).copied().collect();
+        assert_eq!(first, [0.0, 0.0, 1.0, 1.0, 2.0, 3.0]);
+        assert_eq!(published["taps"].shape, [6, 1, 3]);
+        assert_eq!(published["rate"].shape, [1, 1, 4, 1]);
         published.insert("buffer".to_owned(), counted(&[1]));
         let shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();
         assert_eq!(table().read(&file(folder.path(), &published), &shapes).unwrap(), ours());
@@ -414,7 +287,14 @@ mod tests {
         let mut more = published.clone();
         more.insert("other".to_owned(), counted(&[1]));
         assert!(problem(&more).contains("`other` belongs to nothing"));
-        for (name, shape) in [("qkv", &[7, 3][..]), ("out.weight", &[2, 4]), ("conv.weight", &[4, 2, 3]), ("mix", &[6])] {
+        for (name, shape) in [
+            ("qkv", &[7, 3][..]),
+            ("out.weight", &[2, 4]),
+            ("conv.weight", &[4, 2, 3]),
+            ("heads", &[8, 3]),
+            ("taps", &[6, 2, 3]),
+            ("rate", &[4]),
+        ] {
             let mut misshapen = published.clone();
             misshapen.insert(name.to_owned(), counted(shape));
             let problem = problem(&misshapen);

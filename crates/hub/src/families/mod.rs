@@ -1,5 +1,9 @@
 //! One small file per published family.
 
+mod fla_decoder;
+mod fla_delta_net;
+mod fla_gated_deltanet;
+mod fla_kda;
 mod gpt2;
 mod mamba;
 mod rwkv4;
@@ -11,6 +15,9 @@ use crate::Family;
 
 /// Every family.
 pub(crate) const ALL: &[Family] = &[
+    fla_delta_net::FAMILY,
+    fla_gated_deltanet::FAMILY,
+    fla_kda::FAMILY,
     gpt2::FAMILY,
     mamba::FALCON,
     mamba::FAMILY,
