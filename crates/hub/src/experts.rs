@@ -20,7 +20,8 @@ const PROJECTIONS: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
 
 impl ExpertNames {
     /// Mixtral, MiniMax, and with a shared expert Kimi Linear.
-    pub(crate) const MIXTRAL: Self = Self { router: "gate", maps: ["w1", "w3", "w2"], shared: "shared_experts" };
+    pub(crate) const MIXTRAL: Self =
+        Self { router: "gate", maps: ["w1", "w3", "w2"], shared: "shared_experts" };
     /// Jamba.
     pub(crate) const JAMBA: Self = Self { router: "router", maps: PROJECTIONS, shared: "shared_experts" };
     /// Qwen3-Next.
@@ -29,7 +30,13 @@ impl ExpertNames {
 
 impl Names {
     /// A mixture of experts, each published by itself: `published` is the layer `ours`, built from `config`.
-    pub(crate) fn experts(&mut self, published: &str, ours: &str, config: &ExpertsConfig, parts: ExpertNames) {
+    pub(crate) fn experts(
+        &mut self,
+        published: &str,
+        ours: &str,
+        config: &ExpertsConfig,
+        parts: ExpertNames,
+    ) {
         let ExpertNames { router, maps, shared } = parts;
         self.linear(&format!("{published}.{router}"), &format!("{ours}.router"));
         if config.correction {

@@ -7,8 +7,8 @@
 
 mod compare;
 mod counted_behind;
-mod exchange;
 mod delta;
+mod exchange;
 mod experts;
 mod families;
 mod family;
