@@ -38,6 +38,7 @@ pub fn builtin() -> Registry {
         .channel::<ansatz_arch_rwkv::Rwkv6ChannelConfig>()
         .channel::<ansatz_arch_rwkv::Rwkv7ChannelConfig>()
         .backbone::<ansatz_arch_stack::StackConfig>()
+        .backbone::<ansatz_arch_encoder_decoder::EncoderDecoderConfig>()
         .backbone::<ansatz_arch_conv::ConvPyramidConfig>()
         .backbone::<ansatz_arch_conv::ResNetConfig>()
         .data_model::<ansatz_data_image::ImageConfig>()

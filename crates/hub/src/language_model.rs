@@ -11,6 +11,7 @@ use ansatz_data_text::{EmbeddingConfig, MASK, TOKENS, TYPES};
 use ansatz_tasks::LanguageModelConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::greedy::greedy;
 use crate::{Folder, Generated, Names, Subject, TensorFile, Values, fill};
 
 /// A published language model, translated.
@@ -121,25 +122,9 @@ impl Subject for LoadedLanguageModel {
     fn generate(&self, stored: &TensorFile, count: usize) -> Result<Option<Generated>> {
         let Some(form) = self.model.backbone.recurrent() else { return Ok(None) };
         // The prompt goes in whole; every further token is one step.
-        let mut next = self.inputs(stored, false)?.int::<2>(TOKENS)?.into_data();
-        let batch = next.shape().to_vec()[0];
-        let mut state = form.state(batch, &self.device);
-        let mut tokens = vec![Vec::with_capacity(count); batch];
-        let mut logits = Vec::with_capacity(count);
-        for _ in 0..count {
-            let all = self.step(next, form, &mut state)?;
-            let [_, length, vocabulary] = all.dims();
-            let last = all.narrow(1, length - 1, 1);
-            let values = Values::from_data(last.into_data());
-            let chosen: Vec<i64> = values.values.chunks(vocabulary).map(|row| largest(row) as i64).collect();
-            for (row, token) in tokens.iter_mut().zip(&chosen) {
-                row.push(*token as u32);
-            }
-            next = TensorData::new(chosen, [batch, 1]);
-            logits.push(values);
-        }
-        let logits = Values::joined(&logits, 1).expect("every step has the same shape");
-        Ok(Some(Generated { tokens, logits }))
+        let prompt = self.inputs(stored, false)?.int::<2>(TOKENS)?.into_data();
+        let mut state = form.state(prompt.shape().to_vec()[0], &self.device);
+        greedy(prompt, count, |tokens| self.step(tokens, form, &mut state)).map(Some)
     }
 
     fn gradients(&self, stored: &TensorFile) -> Result<Option<BTreeMap<String, Values>>> {
@@ -157,15 +142,4 @@ impl Subject for LoadedLanguageModel {
     fn language_model(&self) -> Option<&LoadedLanguageModel> {
         Some(self)
     }
-}
-
-/// The place of the largest value, the first of several.
-fn largest(row: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = index;
-        }
-    }
-    best
 }

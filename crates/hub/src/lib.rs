@@ -8,12 +8,14 @@
 mod compare;
 mod counted_behind;
 mod delta;
+mod encoder_decoder;
 mod exchange;
 mod experts;
 mod families;
 mod family;
 mod fill;
 mod folder;
+mod greedy;
 mod language_model;
 mod layer_subject;
 mod names;

@@ -10,6 +10,7 @@
 //!
 //! Results have the same bits from run to run and for every number of threads.
 
+mod attention;
 mod causal_convolution;
 mod conv_norm;
 mod convolution;
@@ -27,6 +28,7 @@ mod testing;
 mod token_shift;
 mod wkv;
 
+pub use attention::{attention, hidden_keys};
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;

@@ -1,5 +1,6 @@
 //! One small file per published family.
 
+mod bart;
 mod fla_decoder;
 mod fla_delta_net;
 mod fla_gated_deltanet;
@@ -10,11 +11,14 @@ mod rwkv4;
 mod rwkv6;
 mod rwkv7;
 mod s4d;
+mod t5;
+mod transformer;
 
 use crate::Family;
 
 /// Every family.
 pub(crate) const ALL: &[Family] = &[
+    bart::FAMILY,
     fla_delta_net::FAMILY,
     fla_gated_deltanet::FAMILY,
     fla_kda::FAMILY,
@@ -25,4 +29,6 @@ pub(crate) const ALL: &[Family] = &[
     rwkv6::FAMILY,
     rwkv7::FAMILY,
     s4d::FAMILY,
+    t5::FAMILY,
+    transformer::FAMILY,
 ];
