@@ -45,8 +45,8 @@ impl EncoderDecoder {
         source.with_tokens(tokens)
     }
 
-    /// The encoder's tokens before the first block, behind every block but the last, and the memory,
-    /// `[batch, source, width]` each.
+    /// The encoder's tokens along the depth, `[batch, source, width]` each: before the first block, behind every
+    /// block, and the memory, which may have passed a last norm.
     pub fn encoder_hidden(&self, source: Features) -> Vec<Tensor<3>> {
         let context = source.context();
         let mut hidden = Vec::new();

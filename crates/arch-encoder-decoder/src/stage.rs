@@ -53,7 +53,8 @@ impl Stage {
     }
 
     /// `[batch, length, width]` → the same. With a state the tokens come behind those that it has seen, and a memory
-    /// is needed once. `between` sees the tokens before every block.
+    /// is needed once. `between` sees the tokens before every block and behind
+    /// the last.
     ///
     /// # Panics
     /// When positions are learned and there are fewer of them than tokens.
@@ -74,6 +75,7 @@ impl Stage {
             let state = state.as_deref_mut().map(|state| state.part(&part(index)));
             tokens = block.pass(tokens, &view, state, context);
         }
+        between(&tokens);
         if let Some(state) = state {
             for index in 0..self.blocks.len() {
                 state.part(&part(index)).position += length;

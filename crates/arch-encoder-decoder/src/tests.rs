@@ -175,3 +175,26 @@ fn the_source_is_read_once() {
     let with = network.step(token(), &mut state, &context).into_data();
     network.step(token(), &mut fork, &Context::default()).into_data().assert_eq(&with, true);
 }
+
+#[test]
+fn the_tokens_along_the_depth_end_in_the_result() {
+    let device = ansatz_device::open("cpu").unwrap();
+    for config in variants() {
+        let network = build(&config, &device);
+        let features = Features::row(Tensor::<3>::random([1, 5, 8], Distribution::Normal(0.0, 1.0), &device));
+        EncoderDecoder::leave_source(&features.shared, &features);
+        for (depth, hidden, result) in [
+            (
+                config.encoder.depth,
+                network.encoder_hidden(features.clone()),
+                network.encode(features.clone()),
+            ),
+            (config.decoder.depth, network.hidden(features.clone()), network.forward(features.clone())),
+        ] {
+            assert_eq!(hidden.len(), depth + 2);
+            hidden[depth + 1].to_data().assert_eq(&result.tokens.to_data(), true);
+            let differ = hidden[depth].to_data() != hidden[depth + 1].to_data();
+            assert_eq!(differ, config.last_norm);
+        }
+    }
+}

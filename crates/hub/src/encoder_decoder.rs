@@ -136,7 +136,9 @@ impl Subject for Loaded {
         if let Some(memory) = encoded.last() {
             give("encoder_last_hidden_state".to_owned(), memory.clone());
         }
-        for (stage, hidden) in [("encoder", encoded), ("decoder", decoded)] {
+        for (stage, mut hidden) in [("encoder", encoded), ("decoder", decoded)] {
+            // What is published behind the last layer has passed the last norm.
+            hidden.swap_remove(hidden.len() - 2);
             for (index, tokens) in hidden.into_iter().enumerate() {
                 give(format!("{stage}_hidden_states.{index}"), tokens);
             }
