@@ -25,6 +25,7 @@ pub fn builtin() -> Registry {
         .mixer::<ansatz_arch_delta::DeltaNetConfig>()
         .mixer::<ansatz_arch_delta::GatedDeltaNetConfig>()
         .mixer::<ansatz_arch_delta::KimiDeltaAttentionConfig>()
+        .mixer::<ansatz_arch_conv::ShortConvolutionConfig>()
         .mixer::<ansatz_arch_rwkv::Rwkv4Config>()
         .mixer::<ansatz_arch_rwkv::Rwkv6Config>()
         .mixer::<ansatz_arch_rwkv::Rwkv7Config>()

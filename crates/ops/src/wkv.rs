@@ -33,6 +33,10 @@ pub fn wkv(
     assert_shape!(state, [batch, 3, channels]);
     assert_shape!(decay, [channels]);
     assert_shape!(bonus, [channels]);
+    #[cfg(feature = "flex")]
+    if let Some(rows) = crate::flex::wkv([&decay, &bonus], [&key, &value, &state]) {
+        return (rows.clone().narrow(1, 0, length), rows.narrow(1, length, 3));
+    }
     doubling(decay, bonus, key, value, state)
 }
 

@@ -12,8 +12,11 @@ mod normalize;
 mod plane;
 mod pool;
 mod registers;
+mod squash;
 mod vector;
 mod vectorized;
+mod wkv;
+mod wkv_extension;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -22,6 +25,7 @@ use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{DType, Tensor};
 use extension::Extension;
 use plane::Window;
+use wkv_extension::WkvExtension;
 
 /// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.
 pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
@@ -88,6 +92,16 @@ pub(crate) fn max_pool(x: &Tensor<4>, options: &MaxPoolOptions<2>) -> Option<Ten
         && !options.ceil_mode;
     (fits && known && takes(x))
         .then(|| Tensor::from_dispatch(<Dispatch as Extension>::max_pool(x.clone().into_dispatch(), windows)))
+}
+
+/// The outputs of the recurrence of RWKV-4, and behind them its last state, where the kernel takes these tensors:
+/// decay and bonus, then key, value and state.
+pub(crate) fn wkv(vectors: [&Tensor<1>; 2], tokens: [&Tensor<3>; 3]) -> Option<Tensor<3>> {
+    (vectors.into_iter().all(takes) && tokens.into_iter().all(takes)).then(|| {
+        let [decay, bonus] = vectors.map(|tensor| tensor.clone().into_dispatch());
+        let [key, value, state] = tokens.map(|tensor| tensor.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as WkvExtension>::wkv(decay, bonus, key, value, state))
+    })
 }
 
 /// The padding before each axis, where there is as much behind.

@@ -41,15 +41,20 @@ fn inputs([batch, length, channels]: [usize; 3], device: &Device) -> Inputs {
     }
 }
 
-/// Tokens through [`wkv`] in parts of at most `part`.
-fn in_parts(inputs: &Inputs, part: usize) -> Tensor<3> {
+type Form = fn(Tensor<1>, Tensor<1>, Tensor<3>, Tensor<3>, Tensor<3>) -> (Tensor<3>, Tensor<3>);
+
+/// The form that the processor takes, and that of every other device.
+const FORMS: [Form; 2] = [wkv, doubling];
+
+/// Tokens through `form` in parts of at most `part`.
+fn in_parts(form: Form, inputs: &Inputs, part: usize) -> Tensor<3> {
     let [_, length, _] = inputs.key.dims();
     let mut state = wkv_state(&inputs.key);
     let mut outputs = Vec::new();
     for first in (0..length).step_by(part) {
         let part = |of: &Tensor<3>| of.clone().narrow(1, first, part.min(length - first));
         let (key, value) = (part(&inputs.key), part(&inputs.value));
-        let (output, next) = wkv(inputs.decay.clone(), inputs.bonus.clone(), key, value, state);
+        let (output, next) = form(inputs.decay.clone(), inputs.bonus.clone(), key, value, state);
         outputs.push(output);
         state = next;
     }
@@ -82,8 +87,8 @@ fn whole_and_in_parts_it_is_the_equation() {
         let Inputs { decay, bonus, key, value } = &inputs;
         let expected = naive(decay.clone(), bonus.clone(), key.clone(), value.clone());
         let expected = outcome(&inputs, expected);
-        for part in [shape[1], 1, 3] {
-            let found = outcome(&inputs, in_parts(&inputs, part));
+        for (form, part) in FORMS.into_iter().flat_map(|form| [(form, shape[1]), (form, 1), (form, 3)]) {
+            let found = outcome(&inputs, in_parts(form, &inputs, part));
             for (found, expected) in found.iter().zip(&expected) {
                 found.assert_approx_eq::<f32>(expected, Tolerance::absolute(2e-4).set_relative(2e-4));
             }
@@ -95,9 +100,9 @@ fn whole_and_in_parts_it_is_the_equation() {
 fn exponents_have_no_bound() {
     let device = Device::flex().autodiff();
     let Inputs { decay, bonus, value, .. } = inputs([2, 9, 5], &device);
-    for size in [1e4, -1e4] {
+    for (form, size) in FORMS.into_iter().flat_map(|form| [(form, 1e4), (form, -1e4)]) {
         let key = (value.clone() * size).detach().require_grad();
-        let (output, _) = wkv(decay.clone(), bonus.clone(), key.clone(), value.clone(), wkv_state(&key));
+        let (output, _) = form(decay.clone(), bonus.clone(), key.clone(), value.clone(), wkv_state(&key));
         let gradients = output.clone().sum().backward();
         // A weighted mean never leaves the range of its values.
         let largest = value.clone().abs().max().into_scalar::<f32>();

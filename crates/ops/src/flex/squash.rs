@@ -1,0 +1,85 @@
+//! The functions that squash a gate, without a branch, so that the compiler can vectorise loops over them.
+
+/// `2ᵏ` for whole numbers of which the bias of the exponent makes a normal number.
+#[inline(always)]
+fn power_of_two(k: f32) -> f32 {
+    f32::from_bits(((k as i32 + 127) << 23) as u32)
+}
+
+/// `exp(x)`, to about two units in the last place, for any x; results below the smallest normal number are
+/// brought up to it.
+///
+/// x = k ln 2 + r with |r| ≤ ½ ln 2: then exp x = 2ᵏ exp r, and exp r is a polynomial (Cephes, `expf`).
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    // ln 2 in two parts, of which the first has so few digits that k times it is exact.
+    const HIGH: f32 = 0.693_359_4;
+    const LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let k = (x * std::f32::consts::LOG2_E).round_ties_even();
+    let r = k.mul_add(-LOW, k.mul_add(-HIGH, x));
+    let mut sum = 1.987_569_1e-4f32;
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5] {
+        sum = sum.mul_add(r, coefficient);
+    }
+    (sum.mul_add(r * r, r) + 1.0) * power_of_two(k)
+}
+
+/// `1 / (1 + exp(−x))`.
+#[inline(always)]
+pub(super) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// `tanh x`, to a few units in the last place: a quotient of polynomials up to where float32 rounds to ±1 (Eigen,
+/// `ptanh`).
+#[inline(always)]
+pub(super) fn tanh(x: f32) -> f32 {
+    let x = x.clamp(-7.905_311, 7.905_311);
+    let square = x * x;
+    let mut above = -2.760_768_5e-16f32;
+    for coefficient in
+        [2.000_187_9e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3]
+    {
+        above = above.mul_add(square, coefficient);
+    }
+    let mut below = 1.198_258_4e-6f32;
+    for coefficient in [1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3] {
+        below = below.mul_add(square, coefficient);
+    }
+    x * above / below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest deviation from the float64 function over a fine grid, as a share of what `scale` allows.
+    fn worst(fast: fn(f32) -> f32, exact: fn(f64) -> f64, scale: fn(f64) -> f64) -> f64 {
+        (-40_000..=40_000)
+            .map(|step| step as f32 * 5e-4)
+            .map(|x| (f64::from(fast(x)) - exact(f64::from(x))).abs() / scale(exact(f64::from(x))))
+            .fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn they_are_exact_to_float32() {
+        let relative = |value: f64| f64::from(f32::EPSILON) * value.abs().max(f64::from(f32::MIN_POSITIVE));
+        let exponential = worst(exp, f64::exp, relative);
+        assert!(exponential < 2.0, "exp: {exponential}");
+        let logistic = worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), relative);
+        assert!(logistic < 3.0, "sigmoid: {logistic}");
+        let tangent = worst(tanh, f64::tanh, relative);
+        assert!(tangent < 4.0, "tanh: {tangent}");
+    }
+
+    #[test]
+    fn extremes_stay_finite_and_what_is_no_number_stays_so() {
+        for (x, expected) in
+            [(f32::INFINITY, [1.0, 1.0]), (f32::NEG_INFINITY, [0.0, -1.0]), (1e4, [1.0, 1.0])]
+        {
+            assert!((sigmoid(x) - expected[0]).abs() < 1e-37 && (tanh(x) - expected[1]).abs() < 1e-6, "{x}");
+        }
+        assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
+    }
+}
