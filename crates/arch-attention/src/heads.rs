@@ -19,23 +19,23 @@ impl Heads {
         self.query / self.key_value
     }
 
-    /// `[batch, length, key heads × width]` → `[batch, key heads, length, width]`.
-    pub(crate) fn split_keys(self, projected: Tensor<3>) -> Tensor<4> {
-        let [batch, length, _] = projected.dims();
-        projected.reshape([batch, length, self.key_value, self.width]).swap_dims(1, 2)
+    /// `[batch, length, heads × values]` → `[batch, length, heads, values]`, whatever number a head has.
+    pub(crate) fn apart(projected: Tensor<3>, heads: usize) -> Tensor<4> {
+        let [batch, length, all] = projected.dims();
+        projected.reshape([batch, length, heads, all / heads])
     }
 
-    /// `[batch, length, query heads × width]` → `[batch, key heads, group × length, width]`.
+    /// `[batch, length, query heads, width]` → `[batch, key heads, group × length, width]`.
     ///
     /// The queries that share a key head stand one group behind the other, so that one matrix product serves
     /// them all and no key is copied.
-    pub(crate) fn split_queries(self, projected: Tensor<3>) -> Tensor<4> {
-        let [batch, length, _] = projected.dims();
-        let heads = projected.reshape([batch, length, self.query, self.width]).swap_dims(1, 2);
+    pub(crate) fn group_queries(self, queries: Tensor<4>) -> Tensor<4> {
+        let [batch, length, _, width] = queries.dims();
+        let heads = queries.swap_dims(1, 2);
         if self.group() == 1 {
             return heads;
         }
-        heads.reshape([batch, self.key_value, self.group() * length, self.width])
+        heads.reshape([batch, self.key_value, self.group() * length, width])
     }
 
     /// `[batch, key heads, group × length, width]` → `[batch, length, query heads × width]`.
@@ -58,7 +58,8 @@ mod tests {
         for (query, key_value) in [(1, 1), (4, 4), (6, 2), (3, 1)] {
             let heads = Heads { query, key_value, width: 5 };
             let x = Tensor::<3>::random([2, 7, query * 5], Distribution::Default, &device);
-            heads.join(heads.split_queries(x.clone())).to_data().assert_eq(&x.to_data(), true);
+            let split = heads.group_queries(Heads::apart(x.clone(), query));
+            heads.join(split).to_data().assert_eq(&x.to_data(), true);
         }
     }
 
@@ -68,7 +69,7 @@ mod tests {
         let heads = Heads { query: 4, key_value: 2, width: 1 };
         // Query head h of the only token holds the value h.
         let x = Tensor::<3>::from_data([[[0.0, 1.0, 2.0, 3.0]]], &device);
-        let split = heads.split_queries(x);
+        let split = heads.group_queries(Heads::apart(x, 4));
         assert_eq!(split.dims(), [1, 2, 2, 1]);
         split.to_data().assert_eq(&[[[[0.0f32], [1.0]], [[2.0], [3.0]]]].into(), true);
     }

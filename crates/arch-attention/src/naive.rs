@@ -1,13 +1,41 @@
 //! Attention as the paper writes it, one query and one head at a time, for the tests of the fast form.
 
 use ansatz_core::{Context, Mixer};
+use ansatz_ops::{Norm, NormConfig, RotaryConfig, RotaryPairing};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Distribution, Gradients, Tensor, TensorData, Tolerance};
 
 use crate::{Attention, AttentionConfig};
 
+/// One head's vector: to one scale, then turned by its position, a pair of values at a time.
+fn place(config: &AttentionConfig, norm: Option<&Norm>, vector: Tensor<1>, position: usize) -> Tensor<1> {
+    let vector = match (norm, config.query_key_norm) {
+        (Some(norm), Some(NormConfig { epsilon, unit_offset, .. })) => {
+            let deviation = ((vector.clone() * vector.clone()).mean() + epsilon).sqrt();
+            vector / deviation * (norm.scale.val() + if unit_offset { 1.0 } else { 0.0 })
+        }
+        _ => vector,
+    };
+    let Some(rope) = config.rope else { return vector };
+    let [width] = vector.dims();
+    let turned = (width as f64 * rope.fraction) as usize;
+    let mut values: Vec<Tensor<1>> = (0..width).map(|index| vector.clone().narrow(0, index, 1)).collect();
+    for pair in 0..turned / 2 {
+        let (left, right) = match rope.pairing {
+            RotaryPairing::Halves => (pair, pair + turned / 2),
+            RotaryPairing::Neighbours => (2 * pair, 2 * pair + 1),
+        };
+        let angle = position as f64 * rope.base.powf(-2.0 * pair as f64 / turned as f64);
+        let (a, b) = (values[left].clone(), values[right].clone());
+        values[left] = a.clone() * angle.cos() - b.clone() * angle.sin();
+        values[right] = b * angle.cos() + a * angle.sin();
+    }
+    Tensor::cat(values, 0)
+}
+
 /// `visible(batch, query, key)` says what each query sees.
 fn attention(
+    config: &AttentionConfig,
     layer: &Attention,
     tokens: Tensor<3>,
     visible: &dyn Fn(usize, usize, usize) -> bool,
@@ -17,25 +45,40 @@ fn attention(
     let group = heads / layer.heads.key_value;
     let device = tokens.device();
     let query = layer.query.forward(tokens.clone());
-    let key = layer.key.forward(tokens.clone());
+    let key = layer.key.forward(tokens.clone()) * config.key_scale;
     let value = layer.value.forward(tokens);
-    let vector = |of: &Tensor<3>, batch, token, head| {
-        let part = of.clone().narrow(0, batch, 1).narrow(1, token, 1).narrow(2, head * size, size);
-        part.reshape([size])
+    // Values `first..first + size` of one token.
+    let part = |of: &Tensor<3>, batch, token, first| {
+        of.clone().narrow(0, batch, 1).narrow(1, token, 1).narrow(2, first, size).reshape([size])
     };
+    let stride = if config.gated { 2 * size } else { size };
+    let scale = config.scale.unwrap_or(1.0 / (size as f64).sqrt());
     let mut rows = Vec::new();
     for batch in 0..batch {
         for to in 0..length {
             for head in 0..heads {
+                let q = part(&query, batch, to, head * stride);
+                let q = place(config, layer.query_norm.as_ref(), q, to);
                 let mut total = Tensor::<1>::zeros([1], &device);
                 let mut sum = Tensor::<1>::zeros([size], &device);
                 for from in (0..length).filter(|from| visible(batch, to, *from)) {
-                    let product = vector(&query, batch, to, head) * vector(&key, batch, from, head / group);
-                    let exponent = (product.sum() / (size as f64).sqrt()).exp();
-                    sum = sum + vector(&value, batch, from, head / group) * exponent.clone();
-                    total = total + exponent;
+                    let k = part(&key, batch, from, head / group * size);
+                    let k = place(config, layer.key_norm.as_ref(), k, from);
+                    let score = (q.clone() * k).sum() * scale;
+                    let score = match config.cap {
+                        Some(cap) => (score / cap).tanh() * cap,
+                        None => score,
+                    };
+                    sum = sum + part(&value, batch, from, head / group * size) * score.clone().exp();
+                    total = total + score.exp();
                 }
-                rows.push(if (0..length).any(|from| visible(batch, to, from)) { sum / total } else { sum });
+                let seen = (0..length).any(|from| visible(batch, to, from));
+                let average = if seen { sum / total } else { sum };
+                rows.push(if config.gated {
+                    average / ((-part(&query, batch, to, head * stride + size)).exp() + 1.0)
+                } else {
+                    average
+                });
             }
         }
     }
@@ -80,10 +123,11 @@ fn compare(
     });
     let context = Context { mask, ..Context::default() };
     let visible = |batch: usize, to: usize, from: usize| {
-        (!config.causal || from <= to) && real.is_none_or(|rows| rows[batch][from])
+        let near = config.window.is_none_or(|window| to.abs_diff(from) < window);
+        near && (!config.causal || from <= to) && real.is_none_or(|rows| rows[batch][from])
     };
     let fast = run(&layer, &tokens, |tokens| layer.forward(tokens, &context));
-    let naive = run(&layer, &tokens, |tokens| attention(&layer, tokens, &visible));
+    let naive = run(&layer, &tokens, |tokens| attention(config, &layer, tokens, &visible));
     let plain = layer.valid().forward(tokens.clone().inner(), &context).into_data();
     assert_eq!(fast.len(), naive.len());
     plain.assert_approx_eq::<f32>(&naive[0], Tolerance::default());
@@ -113,6 +157,45 @@ fn the_fast_form_is_the_equation() {
                 let config = AttentionConfig { heads, key_value_heads, head_width, causal, bias, ..default };
                 compare(&config, shape, None, &device);
             }
+        }
+    }
+}
+
+/// Every further option, some alone and then all together.
+fn options() -> Vec<AttentionConfig> {
+    let default = AttentionConfig { heads: 2, head_width: Some(6), ..AttentionConfig::default() };
+    let rope = RotaryConfig { base: 30.0, ..RotaryConfig::default() };
+    let norm = NormConfig { unit_offset: true, ..NormConfig::rms(1e-3) };
+    vec![
+        AttentionConfig { window: Some(1), ..default.clone() },
+        AttentionConfig { window: Some(3), rope: Some(rope), ..default.clone() },
+        AttentionConfig { scale: Some(0.7), cap: Some(0.5), key_scale: -1.3, ..default.clone() },
+        AttentionConfig { query_key_norm: Some(NormConfig::rms(1e-6)), rope: Some(rope), ..default.clone() },
+        AttentionConfig { gated: true, output_bias: Some(false), ..default.clone() },
+        AttentionConfig {
+            heads: 4,
+            key_value_heads: Some(2),
+            window: Some(2),
+            rope: Some(RotaryConfig { fraction: 0.7, pairing: RotaryPairing::Neighbours, ..rope }),
+            query_key_norm: Some(norm),
+            scale: Some(1.1),
+            cap: Some(1.0),
+            key_scale: 0.6,
+            gated: true,
+            ..default
+        },
+    ]
+}
+
+#[test]
+fn every_option_is_its_equation() {
+    let device = ansatz_device::open("cpu").unwrap().autodiff();
+    let real = [vec![true, false, true, true, true], vec![true, true, true, false, false]];
+    for config in options() {
+        for causal in [false, true] {
+            let config = AttentionConfig { causal, ..config.clone() };
+            compare(&config, [2, 5, 8], None, &device);
+            compare(&config, [2, 5, 8], Some(&real), &device);
         }
     }
 }

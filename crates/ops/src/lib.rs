@@ -23,6 +23,7 @@ mod normalization;
 mod padding;
 mod pooling;
 mod selective_scan;
+mod rotary;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
@@ -41,3 +42,4 @@ pub use pooling::max_pool;
 pub use token_shift::token_shift;
 pub use wkv::{wkv, wkv_state};
 pub use selective_scan::SelectiveScan;
+pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
