@@ -1,12 +1,17 @@
 //! One small file per published family.
 
 mod bart;
+mod decoder;
 mod fla_decoder;
 mod fla_delta_net;
 mod fla_gated_deltanet;
 mod fla_kda;
 mod gpt2;
+mod llama;
 mod mamba;
+mod mistral;
+mod qwen3;
+mod rope;
 mod rwkv4;
 mod rwkv6;
 mod rwkv7;
@@ -23,8 +28,11 @@ pub(crate) const ALL: &[Family] = &[
     fla_gated_deltanet::FAMILY,
     fla_kda::FAMILY,
     gpt2::FAMILY,
+    llama::FAMILY,
     mamba::FALCON,
     mamba::FAMILY,
+    mistral::FAMILY,
+    qwen3::FAMILY,
     rwkv4::FAMILY,
     rwkv6::FAMILY,
     rwkv7::FAMILY,

@@ -1,0 +1,92 @@
+//! Rotary positions as published configs describe them.
+
+use ansatz_core::Result;
+use ansatz_ops::{RotaryConfig, RotaryScaling};
+use serde::Deserialize;
+
+use crate::{Folder, refuse};
+
+/// `rope_parameters`, which older configs call `rope_scaling` and leave out where nothing is stretched.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RopeParameters {
+    /// Older configs say `type`.
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    beta_fast: Option<f64>,
+    beta_slow: Option<f64>,
+    attention_factor: Option<f64>,
+    mscale: Option<f64>,
+    mscale_all_dim: Option<f64>,
+    truncate: Option<bool>,
+}
+
+impl RopeParameters {
+    /// The whole of what a config says. `theta` and `fraction` stand beside the parameters in older configs, else
+    /// are the defaults of the family; `length` is `max_position_embeddings`.
+    pub(super) fn rotary(
+        &self,
+        folder: &Folder,
+        theta: f64,
+        fraction: f64,
+        length: usize,
+    ) -> Result<RotaryConfig> {
+        let scaling = match self.rope_type.as_deref().unwrap_or("default") {
+            "default" => None,
+            "linear" => Some(RotaryScaling::Linear { factor: self.wanted(folder, "factor", self.factor)? }),
+            "llama3" => Some(RotaryScaling::Llama3 {
+                factor: self.wanted(folder, "factor", self.factor)?,
+                low: self.wanted(folder, "low_freq_factor", self.low_freq_factor)?,
+                high: self.wanted(folder, "high_freq_factor", self.high_freq_factor)?,
+                length: self.original_max_position_embeddings.unwrap_or(length),
+            }),
+            "yarn" => Some(self.yarn(length)),
+            other => {
+                let implemented = "default, linear, llama3 or yarn; the others have no recurrent form";
+                return refuse(folder, "rope_type", other, implemented);
+            }
+        };
+        Ok(RotaryConfig {
+            base: self.rope_theta.unwrap_or(theta),
+            fraction: self.partial_rotary_factor.unwrap_or(fraction),
+            scaling,
+            ..RotaryConfig::default()
+        })
+    }
+
+    fn yarn(&self, length: usize) -> RotaryScaling {
+        let original = self.original_max_position_embeddings.unwrap_or(length);
+        let factor = self.factor.unwrap_or(length as f64 / original as f64);
+        let magnitude = |weight| RotaryScaling::yarn_magnitude(factor, weight);
+        // Published code takes a zero for "not given".
+        let given = |value: Option<f64>| value.filter(|value| *value != 0.0);
+        let inferred = match (given(self.mscale), given(self.mscale_all_dim)) {
+            (Some(own), Some(all)) => magnitude(own) / magnitude(all),
+            _ => magnitude(1.0),
+        };
+        RotaryScaling::Yarn {
+            factor,
+            low: given(self.beta_slow).unwrap_or(1.0),
+            high: given(self.beta_fast).unwrap_or(32.0),
+            length: original,
+            magnitude: self.attention_factor.unwrap_or(inferred),
+            rounded: self.truncate.unwrap_or(true),
+        }
+    }
+
+    fn wanted(&self, folder: &Folder, key: &str, value: Option<f64>) -> Result<f64> {
+        match value {
+            Some(value) => Ok(value),
+            None => {
+                let option = format!("rope_parameters.{key}");
+                refuse(folder, &option, value, "a number, which this kind of scaling needs")
+            }
+        }
+    }
+}
