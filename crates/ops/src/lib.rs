@@ -18,6 +18,7 @@ mod delta;
 mod diagonal_scan;
 #[cfg(feature = "flex")]
 mod flex;
+mod linear_attention;
 mod norm;
 mod normalization;
 mod padding;
@@ -35,6 +36,7 @@ pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use diagonal_scan::diagonal_scan;
+pub use linear_attention::{LinearAttention, LogDecay};
 pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
 pub use padding::without_padding;
