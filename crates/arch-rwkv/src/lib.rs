@@ -10,7 +10,6 @@ mod draw;
 mod heads;
 mod low_rank;
 mod norm;
-mod recurrence;
 mod rwkv4;
 mod rwkv6;
 mod rwkv7;

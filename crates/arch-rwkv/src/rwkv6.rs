@@ -4,7 +4,7 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
     State,
 };
-use ansatz_ops::without_padding;
+use ansatz_ops::{LinearAttention, LogDecay, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
 use burn::tensor::activation::silu;
@@ -16,7 +16,6 @@ use crate::draw::linear;
 use crate::heads::{join, split};
 use crate::low_rank::{Between, LowRank};
 use crate::norm::HeadNorm;
-use crate::recurrence::decayed_with_bonus;
 use crate::shift::Shifted;
 
 /// The time mixing of RWKV-6.
@@ -203,8 +202,15 @@ impl Rwkv6 {
         let log_decay = split(-self.decay.forward(decay).exp(), heads);
         let key = split(self.key.forward(key), heads);
         let value = split(self.value.forward(value), heads);
-        let (read, matrix) =
-            decayed_with_bonus([receptance, key, value, log_decay], self.bonus.val(), matrix);
+        let recurrence = LinearAttention {
+            query: receptance,
+            key,
+            value,
+            decay: LogDecay::Channel(log_decay),
+            bonus: Some(self.bonus.val()),
+            state: matrix,
+        };
+        let (read, matrix) = recurrence.run();
         let gated = self.norm.forward(join(read)) * silu(self.gate.forward(gate));
         (self.output.forward(gated), matrix)
     }

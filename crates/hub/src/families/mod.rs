@@ -7,6 +7,7 @@ mod fla_delta_net;
 mod fla_gated_deltanet;
 mod fla_kda;
 mod gpt2;
+mod lfm2;
 mod llama;
 mod mamba;
 mod mistral;
@@ -28,6 +29,7 @@ pub(crate) const ALL: &[Family] = &[
     fla_gated_deltanet::FAMILY,
     fla_kda::FAMILY,
     gpt2::FAMILY,
+    lfm2::FAMILY,
     llama::FAMILY,
     mamba::FALCON,
     mamba::FAMILY,
