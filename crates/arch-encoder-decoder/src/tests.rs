@@ -130,6 +130,15 @@ fn encoder_decoders_conform() {
 }
 
 #[test]
+fn the_defaults_conform() {
+    let device = ansatz_device::open("cpu").unwrap();
+    let registry = registry().backbone::<EncoderDecoderConfig>();
+    let report =
+        ansatz_conformance::registry(&registry, &device).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(report.passed.iter().any(|passed| passed.subject == "backbone encoder-decoder"));
+}
+
+#[test]
 fn every_real_token_of_the_source_counts_and_no_other() {
     let device = ansatz_device::open("cpu").unwrap();
     device.seed(8);

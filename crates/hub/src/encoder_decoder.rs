@@ -96,7 +96,23 @@ impl Loaded {
         };
         let mut inputs = vec![(TOKENS.to_owned(), data.clone())];
         inputs.extend(stored.get(mask).map(|mask| (MASK.to_owned(), mask.clone())));
-        self.parts.stem.forward(&Inputs::new(inputs, &self.device))
+        let features = self.parts.stem.forward(&Inputs::new(inputs, &self.device))?;
+        let [_, length, _] = features.tokens.dims();
+        self.check(length)?;
+        Ok(features)
+    }
+
+    /// Refuses more tokens than the network has positions for.
+    fn check(&self, length: usize) -> Result<()> {
+        match self.parts.network.limit() {
+            Some(limit) if length > limit => Err(Error::input(
+                format!("{length} tokens"),
+                format!("the network has positions for {limit}"),
+                format!("at most {limit} tokens"),
+                "shorten the input",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn source(&self, stored: &TensorFile) -> Result<Features> {
@@ -147,6 +163,7 @@ impl Subject for Loaded {
     }
 
     fn generate(&self, stored: &TensorFile, count: usize) -> Result<Option<Generated>> {
+        self.check(count)?;
         let source = self.source(stored)?;
         let [batch, _, _] = source.tokens.dims();
         let mut state = self.parts.network.state(batch, &self.device);

@@ -1,6 +1,6 @@
 //! The mixture of experts as its equation reads, every expert for every token, and what must hold of the fast one.
 
-use ansatz_core::{BoxedChannel, Channel, Context};
+use ansatz_core::{BoxedChannel, Channel, Context, Registry};
 use burn::module::Param;
 use burn::tensor::{Bool, Distribution, Tensor, TensorData, Tolerance, activation};
 
@@ -112,6 +112,8 @@ fn mixtures_conform() {
         let checked = ansatz_conformance::channel(build).named(format!("{config:?}")).check(&device);
         checked.unwrap_or_else(|failure| panic!("{failure}"));
     }
+    let registry = Registry::default().channel::<ExpertsConfig>();
+    ansatz_conformance::registry(&registry, &device).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]

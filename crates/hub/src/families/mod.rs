@@ -11,6 +11,7 @@ mod lfm2;
 mod llama;
 mod mamba;
 mod mistral;
+mod mixtral;
 mod qwen3;
 mod rope;
 mod rwkv4;
@@ -34,6 +35,7 @@ pub(crate) const ALL: &[Family] = &[
     mamba::FALCON,
     mamba::FAMILY,
     mistral::FAMILY,
+    mixtral::FAMILY,
     qwen3::FAMILY,
     rwkv4::FAMILY,
     rwkv6::FAMILY,
