@@ -19,7 +19,7 @@ const RATES: [f64; 2] = [1.0, 16.0];
 /// d = exp(−exp(rate) · softplus(x W + b))
 /// ```
 ///
-/// as in Mamba-2 (Dao and Gu 2024, arXiv:2405.21060; Yang et al. 2024, arXiv:2412.06464, section 3.4), or, with a
+/// as in Mamba-2 (Dao and Gu 2024, arXiv:2405.21060; Yang et al. 2024, arXiv:2412.06464), or, with a
 /// lower bound ℓ < 0 for the logarithm, `d = exp(ℓ σ(exp(rate) · (x W + b)))`.
 ///
 /// # Shapes
@@ -43,17 +43,20 @@ impl Forgetting {
         bound: Option<f64>,
         device: &Device,
     ) -> Self {
-        let [min, max] = STEPS.map(f64::ln);
-        let step = Initializer::Uniform { min, max }.init::<1, _>([heads * channels], device).val().exp();
+        let step = uniform(heads * channels, STEPS.map(f64::ln), device).exp();
         // What softplus turns into the step: log(exp(Δ) − 1) = Δ + log(1 − exp(−Δ)).
         let bias = step.clone() + (step.neg().exp().neg() + 1.0).log();
-        let [min, max] = RATES;
-        let rate = Initializer::Uniform { min, max }.init::<1, _>([heads], device).val().log();
-        Self { map, rate: Param::from_tensor(rate), bias: Param::from_tensor(bias), bound }
+        let rate = match bound {
+            // Larger rates would begin where the sigmoid is flat.
+            Some(_) => Tensor::zeros([heads], device),
+            None => uniform(heads, RATES, device).log(),
+        };
+        // What was computed is no leaf of the gradient's graph until it is cut off.
+        let [rate, bias] = [rate, bias].map(|values| Param::from_tensor(values.detach()));
+        Self { map, rate, bias, bound }
     }
 
-    /// The factors at padded tokens are 1: `real` is `[batch, 1, length]`, 1 for real tokens and 0 for padding.
-    pub(crate) fn forward(&self, tokens: Tensor<3>, real: Option<&Tensor<3>>) -> Decay {
+    pub(crate) fn forward(&self, tokens: Tensor<3>) -> Decay {
         let [batch, length, _] = tokens.dims();
         let rate = self.rate.val();
         let [heads] = rate.dims();
@@ -65,13 +68,14 @@ impl Forgetting {
             Some(bound) => activation::sigmoid(x * rate) * bound,
             None => (activation::softplus(x, 1.0) * rate).neg(),
         };
-        let logarithms = match real {
-            Some(real) => logarithms * real.clone().unsqueeze_dim::<4>(3),
-            None => logarithms,
-        };
         let factors = logarithms.exp();
         if all == heads { Decay::Head(factors.squeeze_dim(3)) } else { Decay::Channel(factors) }
     }
+}
+
+/// Values drawn between two bounds.
+fn uniform(count: usize, [min, max]: [f64; 2], device: &Device) -> Tensor<1> {
+    Initializer::Uniform { min, max }.init::<1, _>([count], device).val()
 }
 
 #[cfg(test)]
@@ -79,22 +83,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn factors_of_a_new_layer_are_below_one_and_padding_forgets_nothing() {
+    fn factors_are_their_equation_and_begin_below_one() {
         let device = ansatz_device::open("cpu").unwrap();
-        let real = Tensor::<3>::from_data([[[1.0f32, 0.0, 1.0]]], &device);
         for bound in [None, Some(-5.0)] {
             let map = LowRank::new([4, 6], Some(2), false, &device);
             let forgetting = Forgetting::new(map, [2, 3], bound, &device);
-            let tokens = Tensor::<3>::ones([1, 3, 4], &device);
-            let Decay::Channel(factors) = forgetting.forward(tokens, Some(&real)) else {
-                panic!("per channel")
-            };
-            assert_eq!(factors.dims(), [1, 2, 3, 3]);
-            let at = |token: usize| -> Vec<f32> {
-                factors.clone().narrow(2, token, 1).into_data().try_to_vec().expect("floats")
-            };
-            assert!(at(0).iter().all(|factor| (0.0..1.0).contains(factor)), "{:?}", at(0));
-            assert!(at(1).iter().all(|factor| *factor == 1.0), "{:?}", at(1));
+            let tokens = Tensor::<3>::ones([1, 5, 4], &device);
+            let x = forgetting.map.forward(tokens.clone()) + forgetting.bias.val().unsqueeze();
+            let Decay::Channel(factors) = forgetting.forward(tokens) else { panic!("per channel") };
+            assert_eq!(factors.dims(), [1, 2, 5, 3]);
+            let values = |of: Tensor<1>| of.into_data().try_to_vec::<f32>().expect("floats");
+            let rates = values(forgetting.rate.val());
+            let x = values(x.narrow(1, 4, 1).reshape([6]));
+            let found = values(factors.narrow(2, 4, 1).reshape([6]));
+            for (index, (x, found)) in x.into_iter().zip(found).enumerate() {
+                let rate = rates[index / 3].exp();
+                let expected = match bound {
+                    Some(bound) => (bound as f32 / (1.0 + (-rate * x).exp())).exp(),
+                    None => (-rate * x.exp().ln_1p()).exp(),
+                };
+                assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
+                assert!(found > 0.0 && found < 1.0, "{found}");
+            }
         }
     }
 }

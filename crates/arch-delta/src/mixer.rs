@@ -1,10 +1,10 @@
 //! The layer that all mixers of this crate are.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{Decay, Norm, delta_rule};
+use ansatz_ops::{Decay, Norm, delta_rule, without_padding};
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Bool, Device, Tensor, activation, assert_shape};
+use burn::tensor::{Device, Tensor, activation, assert_shape};
 
 use crate::forgetting::Forgetting;
 use crate::low_rank::{LowRank, flops};
@@ -72,24 +72,10 @@ const MEMORY: &str = "memory";
 
 impl DeltaMixer {
     /// All tokens at once, behind `state` where there is one.
-    fn run(
-        &self,
-        tokens: Tensor<3>,
-        mask: Option<&Tensor<2, Bool>>,
-        mut state: Option<&mut State>,
-    ) -> Tensor<3> {
-        let [batch, length, width] = tokens.dims();
+    fn run(&self, tokens: Tensor<3>, mut state: Option<&mut State>) -> Tensor<3> {
+        let [batch, length, _] = tokens.dims();
         let Plan { heads, value_heads, key, value, key_activation, key_norm, gate_activation, .. } =
             self.plan;
-        let real = mask.map(|mask| mask.clone().float().cast(tokens.dtype()).unsqueeze_dim::<3>(1));
-        let tokens = match &real {
-            // Not even infinities may pass from padding into a window.
-            Some(real) => {
-                let padding = real.clone().swap_dims(1, 2).equal_elem(0.0).expand([batch, length, width]);
-                tokens.mask_fill(padding, 0.0)
-            }
-            None => tokens,
-        };
         let mut project = |projection: &Projection, name, heads, values| {
             let projected = projection.forward(tokens.clone(), name, state.as_deref_mut());
             projected.reshape([batch, length, heads, values]).swap_dims(1, 2)
@@ -101,9 +87,9 @@ impl DeltaMixer {
         let query = repeated(query * (key as f64).powf(-0.5), value_heads);
         let keys = repeated(keys, value_heads);
 
-        let strength = self.strength(&tokens, real.as_ref());
+        let strength = self.strength(&tokens);
         let decay = match &self.forgetting {
-            Some(forgetting) => forgetting.forward(tokens.clone(), real.as_ref()),
+            Some(forgetting) => forgetting.forward(tokens.clone()),
             None => Decay::None,
         };
         let before = state.as_mut().and_then(|state| state.take::<4>(MEMORY));
@@ -124,20 +110,15 @@ impl DeltaMixer {
         self.output.forward(outputs.reshape([batch, length, value_heads * value]))
     }
 
-    /// β `[batch, value heads, length]`: 0 at padding, which changes nothing.
-    fn strength(&self, tokens: &Tensor<3>, real: Option<&Tensor<3>>) -> Tensor<3> {
+    /// β `[batch, value heads, length]`.
+    fn strength(&self, tokens: &Tensor<3>) -> Tensor<3> {
+        let Plan { value_heads, strongest, .. } = self.plan;
         let [batch, length, _] = tokens.dims();
-        let heads = self.plan.value_heads;
         let strength = match &self.strength {
             Some(map) => activation::sigmoid(map.forward(tokens.clone())).swap_dims(1, 2),
-            None => Tensor::ones([batch, heads, length], (&tokens.device(), tokens.dtype())),
+            None => Tensor::ones([batch, value_heads, length], (&tokens.device(), tokens.dtype())),
         };
-        let strength = if self.plan.strongest == 1.0 { strength } else { strength * self.plan.strongest };
-        assert_shape!(strength, [batch, heads, length]);
-        match real {
-            Some(real) => strength * real.clone(),
-            None => strength,
-        }
+        if strongest == 1.0 { strength } else { strength * strongest }
     }
 }
 
@@ -153,7 +134,7 @@ fn repeated(vectors: Tensor<4>, count: usize) -> Tensor<4> {
 
 impl Mixer for DeltaMixer {
     fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
-        self.run(tokens, context.mask.as_ref(), None)
+        without_padding(tokens, context.mask.as_ref(), |tokens| self.run(tokens, None))
     }
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {
@@ -185,7 +166,7 @@ impl Recurrent for DeltaMixer {
     }
 
     fn step(&self, tokens: Tensor<3>, state: &mut State, _context: &Context) -> Tensor<3> {
-        self.run(tokens, None, Some(state))
+        self.run(tokens, Some(state))
     }
 
     fn constant_state(&self) -> bool {

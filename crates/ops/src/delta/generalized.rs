@@ -15,7 +15,7 @@ use super::rule::kept;
 /// o_t = S_tᵀ q_t
 /// ```
 ///
-/// RWKV-7, Peng et al. 2025, arXiv:2503.14456, equations 16 and 17, with the state transposed to `[key, value]`. The
+/// Peng et al., RWKV-7, 2025, arXiv:2503.14456, section 4.1, with the state transposed to `[key, value]`. The
 /// delta rule itself is a = d ∘ k, b = −β k, and β k in the place of k.
 ///
 /// # Shapes

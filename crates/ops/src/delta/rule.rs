@@ -16,9 +16,9 @@ use super::inverse::unit_lower_inverse;
 /// o_t  = S_tᵀ q_t
 /// ```
 ///
-/// Schlag et al. 2021, arXiv:2102.11174, equations 24 and 26; in chunks: Yang et al. 2024, arXiv:2406.06484, section
-/// 3; with a decay for each head: Yang et al., Gated Delta Networks, 2024, arXiv:2412.06464, equation 10; for each
-/// channel: Kimi Linear, 2025, arXiv:2510.26692, equation 1. Queries are taken as they are: scale them before.
+/// Schlag et al. 2021, arXiv:2102.11174, section 4.2; in chunks: Yang et al. 2024, arXiv:2406.06484, section 3; with a
+/// decay for each head: Yang et al., Gated Delta Networks, 2024, arXiv:2412.06464, equation 10; for each channel: Kimi
+/// Linear, 2025, arXiv:2510.26692, equation 1. Queries are taken as they are: scale them before.
 ///
 /// # Shapes
 /// - `query`, `key`: `[batch, heads, length, key]`
