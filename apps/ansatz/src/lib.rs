@@ -22,6 +22,7 @@ use clap::Parser;
 pub fn builtin() -> Registry {
     Registry::default()
         .mixer::<ansatz_arch_attention::AttentionConfig>()
+        .mixer::<ansatz_arch_attention::LatentAttentionConfig>()
         .mixer::<ansatz_arch_delta::DeltaNetConfig>()
         .mixer::<ansatz_arch_delta::GatedDeltaNetConfig>()
         .mixer::<ansatz_arch_delta::KimiDeltaAttentionConfig>()

@@ -7,6 +7,7 @@
 
 mod config;
 mod heads;
+mod latent;
 mod module;
 #[cfg(test)]
 mod naive;
@@ -15,4 +16,5 @@ mod sight;
 mod softmax;
 
 pub use config::AttentionConfig;
+pub use latent::{LatentAttention, LatentAttentionConfig};
 pub use module::Attention;

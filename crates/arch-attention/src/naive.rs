@@ -20,9 +20,9 @@ fn place(config: &AttentionConfig, norm: Option<&Norm>, vector: Tensor<1>, posit
     let [width] = vector.dims();
     let turned = (width as f64 * rope.fraction) as usize;
     let mut values: Vec<Tensor<1>> = (0..width).map(|index| vector.clone().narrow(0, index, 1)).collect();
-    for pair in 0..turned / 2 {
+    for pair in 0..turned.div_ceil(2) {
         let (left, right) = match rope.pairing {
-            RotaryPairing::Halves => (pair, pair + turned / 2),
+            RotaryPairing::Halves => (pair, pair + turned.div_ceil(2)),
             RotaryPairing::Neighbours => (2 * pair, 2 * pair + 1),
         };
         let angle = position as f64 * rope.base.powf(-2.0 * pair as f64 / turned as f64);

@@ -7,12 +7,16 @@ mod fla_delta_net;
 mod fla_gated_deltanet;
 mod fla_kda;
 mod gpt2;
+mod kimi_linear;
 mod lfm2;
 mod llama;
 mod mamba;
 mod mistral;
 mod mixtral;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_hybrid;
+mod qwen3_next;
 mod rope;
 mod rwkv4;
 mod rwkv6;
@@ -30,6 +34,7 @@ pub(crate) const ALL: &[Family] = &[
     fla_gated_deltanet::FAMILY,
     fla_kda::FAMILY,
     gpt2::FAMILY,
+    kimi_linear::FAMILY,
     lfm2::FAMILY,
     llama::FAMILY,
     mamba::FALCON,
@@ -37,6 +42,8 @@ pub(crate) const ALL: &[Family] = &[
     mistral::FAMILY,
     mixtral::FAMILY,
     qwen3::FAMILY,
+    qwen3_5::FAMILY,
+    qwen3_next::FAMILY,
     rwkv4::FAMILY,
     rwkv6::FAMILY,
     rwkv7::FAMILY,

@@ -25,6 +25,12 @@ pub(super) struct RopeParameters {
     mscale: Option<f64>,
     mscale_all_dim: Option<f64>,
     truncate: Option<bool>,
+    /// How many pairs go by the time, the height and the width of a picture, and in which order: in a text, whose
+    /// tokens have but one position, all of these are the same.
+    #[serde(rename = "mrope_section")]
+    _sections: Option<Vec<usize>>,
+    #[serde(rename = "mrope_interleaved")]
+    _interleaved: Option<bool>,
 }
 
 impl RopeParameters {

@@ -14,7 +14,8 @@ pub use scaling::RotaryScaling;
 pub struct RotaryConfig {
     /// The longest wave is about `2π · base` positions long; above 1.
     pub base: f64,
-    /// The share of each head that is turned, its first values, above 0 up to 1; the rest passes as it is.
+    /// The share of each head that is turned, its first values, above 0 up to 1; the rest passes as it is. An odd
+    /// number of values takes one more with it, as in published code.
     #[schemars(range(max = 1.0))]
     pub fraction: f64,
     /// Which two values are turned together.
@@ -55,15 +56,16 @@ impl RotaryConfig {
         }
         // Published configs round down.
         let turned = (width as f64 * self.fraction) as usize;
-        if turned == 0 || turned % 2 == 1 {
+        // The last of an odd number of values takes one more with it, though the waves go by the odd number.
+        let pairs = turned.div_ceil(2);
+        if turned == 0 || 2 * pairs > width {
             let problem = format!("{turned} of a head's {width} values are turned");
             return Err((
                 "fraction",
                 problem,
-                "an even number of values, at least 2: they are turned in pairs",
+                "at least one value and its partner: they are turned in pairs",
             ));
         }
-        let pairs = turned / 2;
         // θ_i = base^(−2i/d), section 3.2.2.
         let rates = (0..pairs).map(|pair| self.base.powf(-((2 * pair) as f64) / turned as f64)).collect();
         let (rates, magnitude) = match &self.scaling {
@@ -158,9 +160,10 @@ mod tests {
         for row in 0..batch * length * count {
             let position = (first + row / count % length) as f64;
             let head = &mut values[row * width..(row + 1) * width];
-            for pair in 0..turned / 2 {
+            let pairs = turned.div_ceil(2);
+            for pair in 0..pairs {
                 let (left, right) = match config.pairing {
-                    RotaryPairing::Halves => (pair, pair + turned / 2),
+                    RotaryPairing::Halves => (pair, pair + pairs),
                     RotaryPairing::Neighbours => (2 * pair, 2 * pair + 1),
                 };
                 let angle = position / config.base.powf(2.0 * pair as f64 / turned as f64);
@@ -175,9 +178,12 @@ mod tests {
     #[test]
     fn pairs_are_turned_by_the_equation() {
         let device = Device::flex();
-        for (shape, fraction, base) in
-            [([1, 1, 1, 2], 1.0, 10000.0), ([2, 5, 3, 8], 0.5, 500.0), ([1, 3, 2, 7], 0.6, 20.0)]
-        {
+        for (shape, fraction, base) in [
+            ([1, 1, 1, 2], 1.0, 10000.0),
+            ([2, 5, 3, 8], 0.5, 500.0),
+            ([1, 3, 2, 7], 0.6, 20.0),
+            ([1, 3, 2, 14], 0.5, 20.0),
+        ] {
             for pairing in [RotaryPairing::Halves, RotaryPairing::Neighbours] {
                 for first in [0, 1000] {
                     let config = RotaryConfig { base, fraction, pairing, scaling: None };
@@ -214,7 +220,7 @@ mod tests {
             (RotaryConfig { base: f64::NAN, ..default }, 8, "base"),
             (RotaryConfig { fraction: 0.0, ..default }, 8, "fraction"),
             (RotaryConfig { fraction: 1.5, ..default }, 8, "fraction"),
-            (RotaryConfig { fraction: 0.4, ..default }, 8, "fraction"),
+            (RotaryConfig { fraction: 0.1, ..default }, 8, "fraction"),
             (default, 7, "fraction"),
             (
                 RotaryConfig { scaling: Some(RotaryScaling::Linear { factor: 0.5 }), ..default },
