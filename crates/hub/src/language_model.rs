@@ -65,7 +65,7 @@ pub struct LoadedLanguageModel {
 
 impl LoadedLanguageModel {
     /// The stored inputs under the names of the stem.
-    fn inputs(&self, stored: &TensorFile, with_mask: bool) -> Result<Inputs> {
+    pub(crate) fn inputs(&self, stored: &TensorFile, with_mask: bool) -> Result<Inputs> {
         let names =
             [("input.input_ids", TOKENS), ("input.token_type_ids", TYPES), ("input.attention_mask", MASK)];
         let mut tensors = Vec::new();
@@ -93,7 +93,7 @@ impl LoadedLanguageModel {
     }
 
     /// The logits of the next tokens behind `state`, `[batch, length, vocabulary]`.
-    fn step(&self, tokens: TensorData, form: &dyn Recurrent, state: &mut State) -> Result<Tensor<3>> {
+    pub(crate) fn step(&self, tokens: TensorData, form: &dyn Recurrent, state: &mut State) -> Result<Tensor<3>> {
         let inputs = Inputs::new(vec![(TOKENS.to_owned(), tokens)], &self.device);
         let features: Features = self.model.stem.forward(&inputs)?;
         let context: Context = features.context();

@@ -82,12 +82,11 @@ const STRONGEST_DECAY: f64 = 0.606_530_659_712_633_4;
 /// The smallest squared length by which a key is divided.
 const SMALLEST: f64 = 1e-24;
 
-/// S, `[batch, heads, key, value]`.
-const MATRIX: &str = "matrix";
-
 impl Rwkv7 {
     /// Under which name the first layer's values are left.
     pub const FIRST_VALUE: &'static str = "rwkv-7.first-value";
+    /// What S `[batch, heads, key, value]` is called in the state.
+    pub const MATRIX: &'static str = "matrix";
 
     /// The values, in part those of the first layer.
     fn values(&self, mixed: Tensor<3>, shared: &Shared) -> Tensor<3> {
@@ -167,13 +166,13 @@ impl Recurrent for Rwkv7 {
         let [heads, key] = self.bonus.lazy_shape().dims();
         let [_, values] = self.value.weight.lazy_shape().dims();
         let matrix = Tensor::<4>::zeros([batch, heads, key, values / heads], device);
-        Shifted::state(batch, heads * key, device).with(MATRIX, matrix)
+        Shifted::state(batch, heads * key, device).with(Self::MATRIX, matrix)
     }
 
     fn step(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> Tensor<3> {
-        let matrix = state.take::<4>(MATRIX);
+        let matrix = state.take::<4>(Self::MATRIX);
         let (output, matrix) = self.mix(&Shifted::step(tokens, state), matrix, &context.shared);
-        state.set(MATRIX, matrix);
+        state.set(Self::MATRIX, matrix);
         output
     }
 

@@ -21,6 +21,7 @@ mod rope;
 mod rwkv4;
 mod rwkv6;
 mod rwkv7;
+mod rwkv7_author;
 mod s4d;
 mod t5;
 mod transformer;
@@ -47,6 +48,7 @@ pub(crate) const ALL: &[Family] = &[
     rwkv4::FAMILY,
     rwkv6::FAMILY,
     rwkv7::FAMILY,
+    rwkv7_author::FAMILY,
     s4d::FAMILY,
     t5::FAMILY,
     transformer::FAMILY,
