@@ -26,13 +26,15 @@ pub struct GatedMlpConfig {
     pub hidden: Option<usize>,
     /// The function of the gate.
     pub activation: Activation,
+    /// What the gate is multiplied by before its function, as in Falcon-H1; a finite number.
+    pub gate_scale: f64,
     /// Whether the three maps add a bias.
     pub bias: bool,
 }
 
 impl Default for GatedMlpConfig {
     fn default() -> Self {
-        Self { expansion: 8.0 / 3.0, hidden: None, activation: Activation::Silu, bias: false }
+        Self { expansion: 8.0 / 3.0, hidden: None, activation: Activation::Silu, gate_scale: 1.0, bias: false }
     }
 }
 
@@ -43,7 +45,11 @@ impl Component for GatedMlpConfig {
     const CITATION: &'static str = "Shazeer, GLU Variants Improve Transformer, 2020, arXiv:2002.05202";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
-        check_hidden(self.expansion, self.hidden)
+        check_hidden(self.expansion, self.hidden)?;
+        if !self.gate_scale.is_finite() {
+            return Err(ConfigError::value("gate_scale", self.gate_scale.to_string(), "a finite number"));
+        }
+        Ok(())
     }
 }
 
@@ -53,7 +59,7 @@ impl GatedMlpConfig {
     /// # Errors
     /// When a value is out of range.
     pub fn build(&self, width: usize, device: &Device) -> Result<GatedMlp, ConfigError> {
-        check_hidden(self.expansion, self.hidden)?;
+        self.clone().complete(&Registry::default())?;
         let hidden = self.hidden.unwrap_or_else(|| hidden_width(self.expansion, width));
         let normal = |inputs: usize| Initializer::Normal { mean: 0.0, std: (inputs as f64).powf(-0.5) };
         Ok(GatedMlp {
@@ -61,6 +67,7 @@ impl GatedMlpConfig {
             expand: linear([width, hidden], normal(width), self.bias, device),
             contract: linear([hidden, width], normal(hidden), self.bias, device),
             activation: self.activation,
+            gate_scale: self.gate_scale,
         })
     }
 }
@@ -71,7 +78,7 @@ impl ChannelConfig for GatedMlpConfig {
     }
 }
 
-/// `(f(x W) ⊙ x V) W₂` (Shazeer 2020, equation 6).
+/// `(f(s x W) ⊙ x V) W₂` (Shazeer 2020, equation 6, where the scale s is 1).
 ///
 /// Parameters are drawn as in T5 v1.1, where the paper's layer was first published: normal with deviation
 /// 1/√inputs, biases zero.
@@ -88,12 +95,15 @@ pub struct GatedMlp {
     pub contract: Linear,
     #[module(skip)]
     activation: Activation,
+    gate_scale: f64,
 }
 
 impl Channel for GatedMlp {
     fn forward(&self, tokens: Tensor<3>, _context: &Context) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
-        let gate = self.activation.apply(self.gate.forward(tokens.clone()));
+        let gate = self.gate.forward(tokens.clone());
+        let gate = if self.gate_scale == 1.0 { gate } else { gate * self.gate_scale };
+        let gate = self.activation.apply(gate);
         let output = self.contract.forward(gate * self.expand.forward(tokens));
         assert_shape!(output, [batch, length, width]);
         output
@@ -112,8 +122,9 @@ mod tests {
     #[test]
     fn the_layer_is_the_equation() {
         let device = ansatz_device::open("cpu").unwrap();
-        for width in [1, 4, 7] {
-            let layer = GatedMlpConfig::default().build(width, &device).unwrap();
+        for (width, gate_scale) in [(1, 1.0), (4, 0.5), (7, -2.0)] {
+            let config = GatedMlpConfig { gate_scale, ..GatedMlpConfig::default() };
+            let layer = config.build(width, &device).unwrap();
             let hidden = hidden_width(8.0 / 3.0, width);
             let tokens = Tensor::<3>::random([1, 2, width], Distribution::Normal(0.0, 1.0), &device);
             let values = |tensor: burn::tensor::TensorData| tensor.try_to_vec::<f32>().unwrap();
@@ -128,7 +139,7 @@ mod tests {
                 for to in 0..width {
                     let sum: f32 = (0..hidden)
                         .map(|unit| {
-                            let gated = project(&gate, unit);
+                            let gated = project(&gate, unit) * gate_scale as f32;
                             let gated = gated / (1.0 + (-gated).exp());
                             gated * project(&expand, unit) * contract[unit * width + to]
                         })

@@ -142,7 +142,7 @@ impl Block {
 }
 
 /// `factor · tokens`, without a pass where the factor is 1.
-fn scaled(tokens: Tensor<3>, factor: f64) -> Tensor<3> {
+pub(crate) fn scaled(tokens: Tensor<3>, factor: f64) -> Tensor<3> {
     if factor == 1.0 { tokens } else { tokens * factor }
 }
 

@@ -7,6 +7,7 @@
 mod arrangement;
 mod block;
 mod config;
+mod parallel;
 mod positions;
 mod recurrent;
 mod residual;
@@ -15,6 +16,7 @@ mod stack;
 pub use arrangement::{Arrangement, Scales};
 pub use block::Block;
 pub use config::{PositionKind, StackConfig};
+pub use parallel::{Parallel, ParallelBranch, ParallelConfig};
 pub use positions::Positions;
 pub use residual::Residual;
 pub use stack::Stack;

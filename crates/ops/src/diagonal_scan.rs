@@ -5,8 +5,9 @@ use burn::tensor::{Tensor, assert_shape};
 /// `h_t = a_t ⊙ h_{t−1} + b_t` along the length, every channel for itself: the recurrence of S5, Mamba and the
 /// RG-LRU of Griffin (De et al. 2024, arXiv:2402.19427, equation 4).
 ///
-/// Returns every state `h` and the last of them. The number of operations one after another grows with the
-/// logarithm of the length.
+/// Returns every state `h` and the last of them. The fast form takes one token after another and
+/// many channels at a time; in the other, the number of operations one after another grows with the logarithm of
+/// the length.
 ///
 /// # Shapes
 /// - `decay` (a) and `input` (b): `[batch, length, channels]`
@@ -22,16 +23,35 @@ pub fn diagonal_scan(
 ) -> (Tensor<3>, Tensor<2>) {
     let [batch, length, channels] = input.dims();
     assert_shape!(decay, [batch, length, channels]);
-    let input = match initial {
-        Some(initial) => {
-            assert_shape!(initial, [batch, channels]);
-            enter(&decay, input, initial)
-        }
-        None => input,
-    };
-    let states = doubling(decay, input);
+    if let Some(initial) = &initial {
+        assert_shape!(initial, [batch, channels]);
+    }
+    let states = every_state(decay, input, initial);
     let last = states.clone().narrow(1, length - 1, 1).reshape([batch, channels]);
     (states, last)
+}
+
+fn every_state(decay: Tensor<3>, input: Tensor<3>, initial: Option<Tensor<2>>) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    {
+        let [batch, _, channels] = input.dims();
+        let zeros = || Tensor::zeros([batch, channels], (&input.device(), input.dtype()));
+        let initial = initial.clone().unwrap_or_else(zeros);
+        if let Some(states) = crate::flex::diagonal_scan(&decay, &input, &initial) {
+            return states;
+        }
+    }
+    for_every_device(decay, input, initial)
+}
+
+fn for_every_device(decay: Tensor<3>, input: Tensor<3>, initial: Option<Tensor<2>>) -> Tensor<3> {
+    match initial {
+        Some(initial) => {
+            let input = enter(&decay, input, initial);
+            doubling(decay, input)
+        }
+        None => doubling(decay, input),
+    }
 }
 
 /// The same scan from zeros: `b_1 + a_1 ⊙ h_0` stands in the place of `b_1`.
@@ -94,6 +114,8 @@ mod tests {
             let (input, initial) = (input.require_grad(), initial.require_grad());
             let fast = diagonal_scan(decay.clone(), input.clone(), Some(initial.clone()));
             let slow = naive(&decay, &input, initial.clone());
+            let general = for_every_device(decay.clone(), input.clone(), Some(initial.clone()));
+            assert_close(&general, &slow.0, &format!("{shape:?} states, for every device"));
             assert_close(&fast.0, &slow.0, &format!("{shape:?} states"));
             assert_close(&fast.1, &slow.1, &format!("{shape:?} last state"));
             let [fast, slow] = [fast, slow].map(|(states, last)| {

@@ -48,6 +48,10 @@ impl SelectiveScan {
         assert_shape!(self.output, [batch, length, state]);
         assert_shape!(self.skip, [channels]);
         assert_shape!(initial, [batch, channels, state]);
+        #[cfg(feature = "flex")]
+        if let Some(made) = crate::flex::selective_scan(&self, &initial) {
+            return made;
+        }
         self.in_chunks(initial)
     }
 
@@ -142,6 +146,9 @@ mod tests {
             let initial = random([batch, channels, state], &device);
             let fast = scan.clone().scan(initial.clone());
             let slow = naive(&scan, initial.clone());
+            let general = scan.clone().in_chunks(initial.clone());
+            assert_close(&general.0, &slow.0, &format!("{shape:?} outputs, for every device"));
+            assert_close(&general.1, &slow.1, &format!("{shape:?} last state, for every device"));
             assert_close(&fast.0, &slow.0, &format!("{shape:?} outputs"));
             assert_close(&fast.1, &slow.1, &format!("{shape:?} last state"));
             let upstream = random([batch, length, channels], &device).detach();

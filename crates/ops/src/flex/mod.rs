@@ -2,9 +2,11 @@
 
 mod accumulate;
 mod buffer;
+mod columns;
 mod convolution;
 mod correlate;
 mod elementwise;
+mod exponential;
 mod extension;
 mod gradient;
 mod layout;
@@ -12,6 +14,10 @@ mod normalize;
 mod plane;
 mod pool;
 mod registers;
+mod scan;
+mod scan_extension;
+mod selective;
+mod selective_gradient;
 mod squash;
 mod vector;
 mod vectorized;
@@ -20,11 +26,13 @@ mod wkv_extension;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::SelectiveScan;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{DType, Tensor};
 use extension::Extension;
 use plane::Window;
+use scan_extension::ScanExtension;
 use wkv_extension::WkvExtension;
 
 /// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.
@@ -102,6 +110,36 @@ pub(crate) fn wkv(vectors: [&Tensor<1>; 2], tokens: [&Tensor<3>; 3]) -> Option<T
         let [key, value, state] = tokens.map(|tensor| tensor.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as WkvExtension>::wkv(decay, bonus, key, value, state))
     })
+}
+
+/// The states of a diagonal scan, where the kernels take these tensors.
+pub(crate) fn diagonal_scan(decay: &Tensor<3>, input: &Tensor<3>, initial: &Tensor<2>) -> Option<Tensor<3>> {
+    (takes(decay) && takes(input) && takes(initial)).then(|| {
+        let [decay, input] = [decay, input].map(|tensor| tensor.clone().into_dispatch());
+        let initial = initial.clone().into_dispatch();
+        Tensor::from_dispatch(<Dispatch as ScanExtension>::diagonal_scan(decay, input, initial))
+    })
+}
+
+/// y and the last state of a selective scan, where the kernels take these tensors.
+pub(crate) fn selective_scan(scan: &SelectiveScan, initial: &Tensor<3>) -> Option<(Tensor<3>, Tensor<3>)> {
+    let SelectiveScan { x, step, rate, input, output, skip } = scan;
+    if !([x, step, input, output, initial].into_iter().all(takes) && takes(rate) && takes(skip)) {
+        return None;
+    }
+    let row = Tensor::<1>::from_dispatch(<Dispatch as ScanExtension>::selective_scan(
+        x.clone().into_dispatch(),
+        step.clone().into_dispatch(),
+        rate.clone().into_dispatch(),
+        input.clone().into_dispatch(),
+        output.clone().into_dispatch(),
+        skip.clone().into_dispatch(),
+        initial.clone().into_dispatch(),
+    ));
+    let outputs = x.shape().num_elements();
+    let states = initial.shape().num_elements();
+    let y = row.clone().narrow(0, 0, outputs).reshape(x.dims());
+    Some((y, row.narrow(0, outputs, states).reshape(initial.dims())))
 }
 
 /// The padding before each axis, where there is as much behind.
