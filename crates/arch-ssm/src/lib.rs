@@ -6,8 +6,10 @@
 //! Mamba-2 gives all channels of a head one decay, which turns the recurrence into matrix products.
 
 mod mamba;
+mod mamba2;
 mod parts;
 mod s4d;
 
 pub use mamba::{Mamba, MambaConfig, SelectionNorm};
+pub use mamba2::{Gate, Gating, Mamba2, Mamba2Config, PartScales};
 pub use s4d::{Kernel, S4d, S4dConfig};

@@ -67,8 +67,7 @@ impl Default for MambaConfig {
 
 impl Component for MambaConfig {
     const KIND: &'static str = "mamba";
-    const ABOUT: &'static str =
-        "a state-space model whose tokens choose what is kept: linear in the length, a state of constant size";
+    const ABOUT: &'static str = "a state-space model whose tokens choose what is kept: linear in the length, a state of constant size";
     const CITATION: &'static str = "Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State \
         Spaces, 2023, arXiv:2312.00752";
 

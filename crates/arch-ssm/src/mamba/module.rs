@@ -72,9 +72,7 @@ impl Mamba {
             input_norm: norm(config.state),
             output_norm: norm(config.state),
             step,
-            rate: parameter(
-                logarithms(config.state, device).unsqueeze::<2>().repeat_dim(0, channels),
-            ),
+            rate: parameter(logarithms(config.state, device).unsqueeze::<2>().repeat_dim(0, channels)),
             skip: ones(channels, device),
             output: linear(channels, width, config.bias, device),
             norm: config.selection_norm,
@@ -190,7 +188,13 @@ mod tests {
         let default = MambaConfig { state: 4, ..MambaConfig::default() };
         for config in [
             default.clone(),
-            MambaConfig { channels: Some(5), window: 1, bias: true, convolution_bias: false, ..default.clone() },
+            MambaConfig {
+                channels: Some(5),
+                window: 1,
+                bias: true,
+                convolution_bias: false,
+                ..default.clone()
+            },
             MambaConfig { selection_norm: SelectionNorm::Plain, rank: Some(3), window: 2, ..default.clone() },
             MambaConfig { selection_norm: SelectionNorm::Scaled, state: 1, ..default },
         ] {

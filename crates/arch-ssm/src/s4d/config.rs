@@ -29,7 +29,8 @@ impl Default for S4dConfig {
 
 impl Component for S4dConfig {
     const KIND: &'static str = "s4d";
-    const ABOUT: &'static str = "a diagonal state-space model: a long convolution with a state of constant size";
+    const ABOUT: &'static str =
+        "a diagonal state-space model: a long convolution with a state of constant size";
     const CITATION: &'static str = "Gu et al., On the Parameterization and Initialization of Diagonal State \
         Space Models, 2022, arXiv:2206.11893";
 

@@ -116,7 +116,8 @@ impl Powers {
         let within = self.convolution(tokens).matmul(u.clone());
         // What each chunk adds to the state at its end: Ā^{tokens−1−s} u_s.
         let added = joined(self.part(0, tokens)).flip([2]).matmul(u);
-        let states = self.starts(added.reshape([channels, added_rows(&self.power), batch, chunks]), state, tokens);
+        let states =
+            self.starts(added.reshape([channels, added_rows(&self.power), batch, chunks]), state, tokens);
         let (starts, last) = states;
         let y = within + self.reading(tokens).matmul(starts);
         (y.permute([2, 1, 0]).reshape([batch, length, channels]), last)
@@ -190,11 +191,13 @@ mod tests {
 
     /// The equations in float64, one number at a time.
     fn naive(kernel: &Kernel, u: &Tensor<3>) -> Vec<f64> {
-        let values = |data: burn::tensor::TensorData| -> Vec<f64> { data.convert::<f64>().try_to_vec().unwrap() };
+        let values =
+            |data: burn::tensor::TensorData| -> Vec<f64> { data.convert::<f64>().try_to_vec().unwrap() };
         let [batch, length, channels] = u.dims();
         let numbers = kernel.numbers();
         let (u, step) = (values(u.to_data()), values(kernel.step.val().to_data()));
-        let (rate, frequency) = (values(kernel.rate.val().to_data()), values(kernel.frequency.val().to_data()));
+        let (rate, frequency) =
+            (values(kernel.rate.val().to_data()), values(kernel.frequency.val().to_data()));
         let output = values(kernel.output.val().to_data());
         let times = |a: [f64; 2], b: [f64; 2]| [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]];
         let mut y = vec![0.0; batch * length * channels];
@@ -224,7 +227,9 @@ mod tests {
     #[test]
     fn chunks_are_the_recurrence() {
         let device = ansatz_device::open("cpu").unwrap();
-        for ([batch, length, channels], numbers) in [([1, 1, 1], 1), ([2, 7, 3], 4), ([2, 64, 2], 3), ([2, 150, 3], 5)] {
+        for ([batch, length, channels], numbers) in
+            [([1, 1, 1], 1), ([2, 7, 3], 4), ([2, 64, 2], 3), ([2, 150, 3], 5)]
+        {
             let kernel = Kernel::new(channels, numbers, &device);
             let u = Tensor::<3>::random([batch, length, channels], Distribution::Normal(0.0, 1.0), &device);
             let (y, _) = kernel.scan(u.clone(), kernel.zeros(batch, &device));

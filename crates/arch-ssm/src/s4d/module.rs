@@ -37,7 +37,12 @@ impl S4d {
         }
     }
 
-    fn run(&self, tokens: Tensor<3>, mask: Option<&Tensor<2, Bool>>, state: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+    fn run(
+        &self,
+        tokens: Tensor<3>,
+        mask: Option<&Tensor<2, Bool>>,
+        state: Tensor<3>,
+    ) -> (Tensor<3>, Tensor<3>) {
         let [batch, length, width] = tokens.dims();
         let tokens = real(tokens, mask);
         let (y, state) = self.kernel.scan(tokens.clone(), state);

@@ -16,8 +16,11 @@ use crate::{Family, Folder, LanguageModel, Names, Options, Subject, refuse};
 pub(super) const FAMILY: Family =
     Family { name: "mamba", matches: |folder| folder.model_type() == Some("mamba"), open };
 
-pub(super) const FALCON: Family =
-    Family { name: "falcon-mamba", matches: |folder| folder.model_type() == Some("falcon_mamba"), open: open_falcon };
+pub(super) const FALCON: Family = Family {
+    name: "falcon-mamba",
+    matches: |folder| folder.model_type() == Some("falcon_mamba"),
+    open: open_falcon,
+};
 
 /// The options that matter, with the defaults of the published class.
 #[derive(Debug, Deserialize)]
@@ -53,7 +56,7 @@ impl Default for Mamba {
             use_bias: false,
             use_conv_bias: true,
             hidden_act: "silu".to_owned(),
-            time_step_rank: Rank::Word(Automatic::Auto),
+            time_step_rank: Rank::automatic(),
             mixer_rms_eps: None,
             tie_word_embeddings: true,
         }
@@ -63,14 +66,29 @@ impl Default for Mamba {
 /// The width of the time step's bottleneck: a number, or a sixteenth of the width.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
-enum Rank {
+pub(super) enum Rank {
     Number(usize),
     Word(Automatic),
 }
 
+impl Rank {
+    /// A sixteenth of the width.
+    pub(super) fn automatic() -> Self {
+        Self::Word(Automatic::Auto)
+    }
+
+    /// The number, where it is one.
+    pub(super) fn given(self) -> Option<usize> {
+        match self {
+            Self::Number(rank) => Some(rank),
+            Self::Word(Automatic::Auto) => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Automatic {
+pub(super) enum Automatic {
     Auto,
 }
 
@@ -114,10 +132,7 @@ fn translate(folder: &Folder, options: &Mamba, norm: SelectionNorm) -> Result<La
         channels: Some(options.intermediate_size.unwrap_or(options.expand * options.hidden_size)),
         state: options.state_size,
         window: options.conv_kernel,
-        rank: match options.time_step_rank {
-            Rank::Number(rank) => Some(rank),
-            Rank::Word(Automatic::Auto) => None,
-        },
+        rank: options.time_step_rank.given(),
         bias: options.use_bias,
         convolution_bias: options.use_conv_bias,
         selection_norm: norm,

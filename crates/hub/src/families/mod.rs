@@ -7,10 +7,12 @@ mod fla_delta_net;
 mod fla_gated_deltanet;
 mod fla_kda;
 mod gpt2;
+mod jamba;
 mod kimi_linear;
 mod lfm2;
 mod llama;
 mod mamba;
+mod mamba2;
 mod mistral;
 mod mixtral;
 mod qwen3;
@@ -35,9 +37,11 @@ pub(crate) const ALL: &[Family] = &[
     fla_gated_deltanet::FAMILY,
     fla_kda::FAMILY,
     gpt2::FAMILY,
+    jamba::FAMILY,
     kimi_linear::FAMILY,
     lfm2::FAMILY,
     llama::FAMILY,
+    mamba2::FAMILY,
     mamba::FALCON,
     mamba::FAMILY,
     mistral::FAMILY,
