@@ -28,31 +28,57 @@ pub fn causal_convolution(
     bias: Option<Tensor<1>>,
     window: Option<Tensor<3>>,
 ) -> (Tensor<3>, Option<Tensor<3>>) {
-    let [batch, length, channels] = x.dims();
+    let [batch, _, channels] = x.dims();
     let [_, width] = weight.dims();
     assert_shape!(weight, [channels, width]);
-    let before = width - 1;
-    let padded = if before == 0 {
-        x
-    } else {
-        let window =
-            window.unwrap_or_else(|| Tensor::zeros([batch, before, channels], (&x.device(), x.dtype())));
-        assert_shape!(window, [batch, before, channels]);
-        Tensor::cat(vec![window, x], 1)
+    if width == 1 {
+        return (under_window(x, weight, bias, None), None);
+    }
+    let window = window.unwrap_or_else(|| {
+        Tensor::zeros([batch, width - 1, channels], (&x.device(), x.dtype()))
+    });
+    assert_shape!(window, [batch, width - 1, channels]);
+    let behind = last_tokens(&window, &x);
+    #[cfg(feature = "flex")]
+    if let Some(y) = crate::flex::causal_convolution(&x, &weight, bias.as_ref(), &window) {
+        return (y, Some(behind));
+    }
+    (under_window(x, weight, bias, Some(window)), Some(behind))
+}
+
+/// As many tokens as the window holds, up to the last.
+fn last_tokens(window: &Tensor<3>, x: &Tensor<3>) -> Tensor<3> {
+    let ([_, length, _], [_, before, _]) = (x.dims(), window.dims());
+    match before.checked_sub(length) {
+        None | Some(0) => x.clone().narrow(1, length - before, before),
+        Some(kept) => Tensor::cat(vec![window.clone().narrow(1, length, kept), x.clone()], 1),
+    }
+}
+
+/// The form for every device: the sum of as many products as the window has tokens.
+fn under_window(
+    x: Tensor<3>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    window: Option<Tensor<3>>,
+) -> Tensor<3> {
+    let ([_, length, _], [_, width]) = (x.dims(), weight.dims());
+    let seen = match window {
+        Some(window) => Tensor::cat(vec![window, x], 1),
+        None => x,
     };
     let taps = weight.swap_dims(0, 1);
     let tap = |index: usize| {
-        padded.clone().narrow(1, index, length) * taps.clone().narrow(0, index, 1).unsqueeze::<3>()
+        seen.clone().narrow(1, index, length) * taps.clone().narrow(0, index, 1).unsqueeze::<3>()
     };
     let mut y = tap(0);
     for index in 1..width {
         y = y + tap(index);
     }
-    if let Some(bias) = bias {
-        y = y + bias.unsqueeze();
+    match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
     }
-    let window = (before > 0).then(|| padded.narrow(1, length, before));
-    (y, window)
 }
 
 /// The parameters of a [`causal_convolution`].
@@ -106,6 +132,7 @@ impl CausalConvolution {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
+    use crate::testing::assert_close;
     use burn::tensor::{Distribution, Tolerance};
 
     fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -174,6 +201,36 @@ mod tests {
                     window.into_data().assert_eq(&end.to_data(), true);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn outputs_and_gradients_of_both_forms_agree() {
+        let device = Device::flex().autodiff();
+        for ([batch, length, channels], width) in [([1, 1, 1], 2), ([2, 2, 5], 4), ([3, 9, 140], 3), ([2, 40, 17], 7)] {
+            let case = format!("{batch} × {length} × {channels} under {width}");
+            let x = random([batch, length, channels], &device).require_grad();
+            let weight = random([channels, width], &device).require_grad();
+            let bias = random([channels], &device).require_grad();
+            let window = random([batch, width - 1, channels], &device).require_grad();
+            let given = || (x.clone(), weight.clone(), Some(bias.clone()), Some(window.clone()));
+            let (a, b, c, d) = given();
+            let (fast, behind) = causal_convolution(a, b, c, d);
+            let (a, b, c, d) = given();
+            let slow = under_window(a, b, c, d);
+            assert_close(&fast, &slow, &case);
+            let seen = Tensor::cat(vec![window.clone(), x.clone()], 1).narrow(1, length, width - 1);
+            assert_close(&behind.expect("wider than one token"), &seen, &format!("{case}: window"));
+            let upstream = random([batch, length, channels], &device);
+            let [fast, slow] = [fast, slow].map(|y| (y * upstream.clone()).sum().backward());
+            for (what, tensor) in [("x", &x), ("window", &window)] {
+                let [fast, slow] = [&fast, &slow].map(|grads| tensor.grad(grads).expect("tracked"));
+                assert_close(&fast, &slow, &format!("{case}: gradient of {what}"));
+            }
+            let [fast_weight, slow_weight] = [&fast, &slow].map(|grads| weight.grad(grads).expect("tracked"));
+            assert_close(&fast_weight, &slow_weight, &format!("{case}: gradient of the weight"));
+            let [fast_bias, slow_bias] = [&fast, &slow].map(|grads| bias.grad(grads).expect("tracked"));
+            assert_close(&fast_bias, &slow_bias, &format!("{case}: gradient of the bias"));
         }
     }
 }

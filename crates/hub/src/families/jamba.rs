@@ -173,9 +173,8 @@ fn names(options: &Jamba) -> Names {
         let (published, ours) = (format!("model.layers.{layer}"), format!("backbone.blocks.{layer}"));
         names.scale(&format!("{published}.input_layernorm"), &format!("{ours}.mixer_norm"));
         if options.attends(layer) {
-            for (theirs, map) in [("q", "query"), ("k", "key"), ("v", "value"), ("o", "output")] {
-                names.linear(&format!("{published}.self_attn.{theirs}_proj"), &format!("{ours}.mixer.{map}"));
-            }
+            let attention = options.attention();
+            names.attention(&format!("{published}.self_attn"), &format!("{ours}.mixer"), &attention);
         } else {
             mixer_names(
                 &mut names,

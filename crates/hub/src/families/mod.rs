@@ -1,7 +1,9 @@
 //! One small file per published family.
 
+mod bamba;
 mod bart;
 mod decoder;
+mod falcon_h1;
 mod fla_decoder;
 mod fla_delta_net;
 mod fla_gated_deltanet;
@@ -32,7 +34,9 @@ use crate::Family;
 
 /// Every family.
 pub(crate) const ALL: &[Family] = &[
+    bamba::FAMILY,
     bart::FAMILY,
+    falcon_h1::FAMILY,
     fla_delta_net::FAMILY,
     fla_gated_deltanet::FAMILY,
     fla_kda::FAMILY,

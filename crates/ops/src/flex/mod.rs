@@ -2,11 +2,11 @@
 
 mod accumulate;
 mod buffer;
+mod causal;
 mod columns;
 mod convolution;
 mod correlate;
 mod elementwise;
-mod exponential;
 mod extension;
 mod gradient;
 mod layout;
@@ -110,6 +110,25 @@ pub(crate) fn wkv(vectors: [&Tensor<1>; 2], tokens: [&Tensor<3>; 3]) -> Option<T
         let [key, value, state] = tokens.map(|tensor| tensor.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as WkvExtension>::wkv(decay, bonus, key, value, state))
     })
+}
+
+/// The causal convolution of each channel, where the kernels take these tensors.
+pub(crate) fn causal_convolution(
+    x: &Tensor<3>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+    window: &Tensor<3>,
+) -> Option<Tensor<3>> {
+    if !(takes(x) && takes(weight) && takes(window) && bias.is_none_or(takes)) {
+        return None;
+    }
+    let bias = bias.cloned().unwrap_or_else(|| Tensor::zeros([x.dims()[2]], &x.device()));
+    Some(Tensor::from_dispatch(<Dispatch as ScanExtension>::causal_convolution(
+        x.clone().into_dispatch(),
+        weight.clone().into_dispatch(),
+        bias.into_dispatch(),
+        window.clone().into_dispatch(),
+    )))
 }
 
 /// The states of a diagonal scan, where the kernels take these tensors.

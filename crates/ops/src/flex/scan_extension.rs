@@ -1,5 +1,6 @@
 //! The recurrences as operations of burn's backends, with their gradients.
 
+use super::causal::Causal;
 use super::columns::Lanes;
 use super::extension::{tensor, values};
 use super::scan::DiagonalScan;
@@ -16,6 +17,14 @@ use std::sync::Arc;
 /// Operations that only `flex` has, on float32 tensors that are not empty.
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait ScanExtension: Backend {
+    /// The outputs of [`causal_convolution`](crate::causal_convolution), of a width of 2 or more.
+    fn causal_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        window: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     /// The states `[batch, length, channels]` of [`diagonal_scan`](crate::diagonal_scan).
     fn diagonal_scan(
         decay: FloatTensor<Self>,
@@ -33,6 +42,11 @@ pub(super) trait ScanExtension: Backend {
         skip: FloatTensor<Self>,
         initial: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+}
+
+fn causal(x: &FloatTensor<Flex>, weight: &FloatTensor<Flex>) -> Causal {
+    let [batch, length, channels] = x.shape().dims();
+    Causal { batch, length, channels, width: weight.shape()[1] }
 }
 
 fn diagonal(input: &FloatTensor<Flex>) -> DiagonalScan {
@@ -66,6 +80,16 @@ fn row(values: Vec<f32>) -> FloatTensor<Flex> {
 }
 
 impl ScanExtension for Flex {
+    fn causal_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        window: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let shapes = causal(&x, &weight);
+        tensor(shapes.forward(&values(&x), &values(&weight), &values(&bias), &values(&window)), x.shape())
+    }
+
     fn diagonal_scan(
         decay: FloatTensor<Self>,
         input: FloatTensor<Self>,
@@ -86,6 +110,32 @@ impl ScanExtension for Flex {
     ) -> FloatTensor<Self> {
         let tensors = [x, step, rate, input, output, skip, initial];
         row(selective(&tensors, |shapes, given| shapes.forward(given, false).0))
+    }
+}
+
+#[derive(Debug)]
+struct CausalBackward;
+
+impl Backward<Flex, 4> for CausalBackward {
+    /// x, the weight and the window.
+    type State = [FloatTensor<Flex>; 3];
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let [x, weight, window] = ops.state;
+        let shapes = causal(&x, &weight);
+        let made = shapes.backward(&values(&x), &values(&weight), &values(&window), &values(&gradient));
+        let made = [
+            (made.x, x.shape()),
+            (made.weight, weight.shape()),
+            (made.bias, Shape::new([shapes.channels])),
+            (made.window, window.shape()),
+        ];
+        for (parent, (values, shape)) in ops.parents.into_iter().zip(made) {
+            if let Some(node) = parent {
+                grads.register::<Flex>(node.id, tensor(values, shape));
+            }
+        }
     }
 }
 
@@ -132,6 +182,22 @@ impl Backward<Flex, 7> for SelectiveBackward {
 }
 
 impl<C: CheckpointStrategy> ScanExtension for Autodiff<Flex, C> {
+    fn causal_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        window: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node(), window.node()];
+        let prepared = CausalBackward.prepare::<C>(nodes);
+        let [x, weight, bias, window] = [x, weight, bias, window].map(|tensor| tensor.into_primitive());
+        let y = Flex::causal_convolution(x.clone(), weight.clone(), bias, window.clone());
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish([x, weight, window], y),
+            OpsKind::UnTracked(prepared) => prepared.finish(y),
+        }
+    }
+
     fn diagonal_scan(
         decay: FloatTensor<Self>,
         input: FloatTensor<Self>,

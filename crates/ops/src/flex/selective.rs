@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "tasks write columns of one matrix; loops are called after detection")]
 
 use super::columns::{Columns, LANES, Lanes, load};
-use super::exponential::{exp, softplus};
+use super::squash::{exp, softplus};
 use super::vectorized::vectorized;
 use rayon::prelude::*;
 

@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "tasks write columns of one matrix; loops are called after detection")]
 
 use super::columns::{Columns, LANES, Lanes, load, sum};
-use super::exponential::{exp, sigmoid, softplus};
 use super::selective::{Block, CHUNK, Given, Selective};
+use super::squash::{exp, sigmoid, softplus};
 use super::vectorized::vectorized;
 use rayon::prelude::*;
 

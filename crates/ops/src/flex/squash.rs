@@ -31,6 +31,22 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// `log(1 + exp x) = max(x, 0) + log(1 + exp(−|x|))`, the logarithm by `log(1 + u) = 2 artanh(u / (2 + u))`.
+#[inline(always)]
+pub(super) fn softplus(x: f32) -> f32 {
+    const SERIES: [f32; 8] =
+        [1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0];
+    let small = exp(-x.abs());
+    let ratio = small / (2.0 + small);
+    let square = ratio * ratio;
+    let mut sum = 0.0f32;
+    for coefficient in SERIES {
+        sum = sum.mul_add(square, coefficient);
+    }
+    let positive = if x < 0.0 { 0.0 } else { x };
+    (2.0 * ratio).mul_add(sum, positive)
+}
+
 /// `tanh x`, to a few units in the last place: a quotient of polynomials up to where float32 rounds to ±1 (Eigen,
 /// `ptanh`).
 #[inline(always)]
@@ -69,6 +85,8 @@ mod tests {
         assert!(exponential < 2.0, "exp: {exponential}");
         let logistic = worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), relative);
         assert!(logistic < 3.0, "sigmoid: {logistic}");
+        let softened = worst(softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), relative);
+        assert!(softened < 3.0, "softplus: {softened}");
         let tangent = worst(tanh, f64::tanh, relative);
         assert!(tangent < 4.0, "tanh: {tangent}");
     }
@@ -80,6 +98,8 @@ mod tests {
         {
             assert!((sigmoid(x) - expected[0]).abs() < 1e-37 && (tanh(x) - expected[1]).abs() < 1e-6, "{x}");
         }
-        assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
+        assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan() && softplus(f32::NAN).is_nan());
+        assert_eq!(softplus(1e4), 1e4);
+        assert!((0.0..1e-30).contains(&softplus(-1e4)));
     }
 }
