@@ -34,9 +34,8 @@ pub fn causal_convolution(
     if width == 1 {
         return (under_window(x, weight, bias, None), None);
     }
-    let window = window.unwrap_or_else(|| {
-        Tensor::zeros([batch, width - 1, channels], (&x.device(), x.dtype()))
-    });
+    let window =
+        window.unwrap_or_else(|| Tensor::zeros([batch, width - 1, channels], (&x.device(), x.dtype())));
     assert_shape!(window, [batch, width - 1, channels]);
     let behind = last_tokens(&window, &x);
     #[cfg(feature = "flex")]
@@ -207,7 +206,9 @@ mod tests {
     #[test]
     fn outputs_and_gradients_of_both_forms_agree() {
         let device = Device::flex().autodiff();
-        for ([batch, length, channels], width) in [([1, 1, 1], 2), ([2, 2, 5], 4), ([3, 9, 140], 3), ([2, 40, 17], 7)] {
+        for ([batch, length, channels], width) in
+            [([1, 1, 1], 2), ([2, 2, 5], 4), ([3, 9, 140], 3), ([2, 40, 17], 7)]
+        {
             let case = format!("{batch} × {length} × {channels} under {width}");
             let x = random([batch, length, channels], &device).require_grad();
             let weight = random([channels, width], &device).require_grad();
