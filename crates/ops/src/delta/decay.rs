@@ -47,7 +47,7 @@ impl Decay {
             Self::Head(factors) => {
                 let factors = chunks.split(factors.unsqueeze_dim(3), 1.0);
                 let [count, length, _] = factors.dims();
-                let diagonal = Tensor::ones([count * length, 1, 1], &factors.device());
+                let diagonal = Tensor::ones([count * length, 1, 1], (&factors.device(), factors.dtype()));
                 let outer = |_, first: Tensor<3>, second: Tensor<3>| first * second.swap_dims(1, 2);
                 let Doubled { from_start, to_end, products } = double(factors, diagonal, outer);
                 let pairs = plain(left, right).map(|pair| pair * products.clone()).collect();
