@@ -126,7 +126,7 @@ vectorized! {
         for token in tokens[0]..tokens[0] + tokens[1] {
             let (at, selection) = (shape.place(block, token), shape.selection(block, token));
             let (x, step) = (load(given.x, at, block.count), load(given.step, at, block.count));
-            let step = step.map(|step| softplus(step));
+            let step = step.map(softplus);
             let mut y: Lanes = std::array::from_fn(|lane| skip[lane] * x[lane]);
             let added: Lanes = std::array::from_fn(|lane| step[lane] * x[lane]);
             let input = &given.input[selection..selection + shape.state];

@@ -155,7 +155,7 @@ vectorized! {
             let token = tokens[0] + offset;
             let (at, selection) = (shape.place(block, token), shape.selection(block, token));
             let (x, step) = (load(given.x, at, block.count), load(given.step, at, block.count));
-            let step = step.map(|step| softplus(step));
+            let step = step.map(softplus);
             let added: Lanes = std::array::from_fn(|lane| step[lane] * x[lane]);
             for number in 0..numbers {
                 let place = offset * numbers + number;
@@ -182,7 +182,7 @@ vectorized! {
             let token = tokens[0] + offset;
             let (at, selection) = (shape.place(block, token), shape.selection(block, token));
             let [x, raw, of_y] = [given.x, given.step, gradient].map(|values| load(values, at, block.count));
-            let step = raw.map(|step| softplus(step));
+            let step = raw.map(softplus);
             let added: Lanes = std::array::from_fn(|lane| step[lane] * x[lane]);
             let (mut of_added, mut of_step) = ([0.0; LANES], [0.0; LANES]);
             for number in 0..numbers {
