@@ -24,11 +24,16 @@ pub struct EmbeddingConfig {
     pub scale: f64,
     /// Kinds of segments that are told apart by a vector of their own (BERT: 2); 0 for none.
     pub types: usize,
+    /// Adds a learned vector for each position, counted as in RoBERTa among the tokens other than this one, which is
+    /// padding: they stand at `padding + 1`, `padding + 2`, …, and padding itself at `padding`. Left out: none, for
+    /// positions are added by the backbone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub padding: Option<usize>,
 }
 
 impl Default for EmbeddingConfig {
     fn default() -> Self {
-        Self { scale: 1.0, types: 0 }
+        Self { scale: 1.0, types: 0, padding: None }
     }
 }
 
@@ -61,13 +66,15 @@ impl EmbeddingConfig {
         Ok(Embedding {
             table: normal.init([vocabulary, width], device),
             types: (self.types > 0).then(|| normal.init([self.types, width], device)),
+            positions: self.padding.map(|padding| normal.init([padding + 1 + length, width], device)),
             scale: self.scale,
+            padding: self.padding,
             length,
         })
     }
 }
 
-/// `x_t = scale · E[token_t] + T[type_t]`.
+/// `x_t = scale · E[token_t] + T[type_t] + P[position_t]`.
 ///
 /// Leaves the table as [`Shared::EMBEDDING`], for a head that is tied to it. Vectors are drawn from a normal
 /// distribution of deviation 0.02, as in GPT-2.
@@ -80,7 +87,10 @@ pub struct Embedding {
     pub table: Param<Tensor<2>>,
     /// T `[types, width]`, where segments are told apart.
     pub types: Option<Param<Tensor<2>>>,
+    /// P `[positions, width]`, where positions are counted among real tokens.
+    pub positions: Option<Param<Tensor<2>>>,
     scale: f64,
+    padding: Option<usize>,
     length: usize,
 }
 
@@ -112,7 +122,7 @@ impl Stem for Embedding {
         let [batch, length] = indices.dims();
         let table = self.table.val();
         let [_, width] = table.dims();
-        let mut tokens = Self::rows(table.clone(), indices, "tokens")?;
+        let mut tokens = Self::rows(table.clone(), indices.clone(), "tokens")?;
         if self.scale != 1.0 {
             tokens = tokens * self.scale;
         }
@@ -124,6 +134,11 @@ impl Stem for Embedding {
                 types.narrow(0, 0, 1).unsqueeze()
             };
             tokens = tokens + added;
+        }
+        if let (Some(positions), Some(padding)) = (&self.positions, self.padding) {
+            let real = indices.not_equal_elem(padding as i64).int();
+            let counted = real.clone().cumsum(1) * real + padding as i64;
+            tokens = tokens + Self::rows(positions.val(), counted, "positions of tokens")?;
         }
         assert_shape!(tokens, [batch, length, width]);
         let mask = if inputs.holds(MASK) { Some(inputs.int::<2>(MASK)?.equal_elem(1)) } else { None };
@@ -144,7 +159,7 @@ impl Stem for Embedding {
             name: "embedding".to_owned(),
             output: output.to_string(),
             parameters: self.num_params(),
-            flops: if self.types.is_some() { activations as u64 } else { 0 },
+            flops: (activations * [&self.types, &self.positions].into_iter().flatten().count()) as u64,
             activations,
         }]
     }
@@ -164,7 +179,7 @@ mod tests {
     #[test]
     fn a_token_is_its_row_scaled_and_typed() {
         let device = ansatz_device::open("cpu").unwrap();
-        let config = EmbeddingConfig { scale: 2.0, types: 2 };
+        let config = EmbeddingConfig { scale: 2.0, types: 2, ..EmbeddingConfig::default() };
         let stem = config.build(5, 4, 3, &device).unwrap();
         let given = vec![inputs(TOKENS, vec![4, 0], &device), inputs(TYPES, vec![1, 0], &device)];
         let features = stem.forward(&Inputs::new(given, &device)).unwrap();
@@ -184,6 +199,24 @@ mod tests {
         let given = vec![inputs(TOKENS, vec![4, 0], &device), inputs(MASK, vec![1, 0], &device)];
         let features = stem.forward(&Inputs::new(given, &device)).unwrap();
         features.mask.unwrap().into_data().assert_eq(&TensorData::from([[true, false]]), false);
+    }
+
+    #[test]
+    fn positions_are_counted_among_real_tokens() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let config = EmbeddingConfig { padding: Some(1), ..EmbeddingConfig::default() };
+        let stem = config.build(5, 4, 3, &device).unwrap();
+        let positions = stem.positions.as_ref().expect("positions").val();
+        assert_eq!(positions.dims(), [6, 3]);
+        let tokens = vec![1, 4, 1, 2];
+        let given = Inputs::new(vec![inputs(TOKENS, tokens.clone(), &device)], &device);
+        let found = stem.forward(&given).unwrap().tokens;
+        for (place, (token, position)) in tokens.into_iter().zip([1, 2, 1, 3]).enumerate() {
+            let row = |table: Tensor<2>, index: usize| table.narrow(0, index, 1).into_data();
+            let sum =
+                stem.table.val().narrow(0, token as usize, 1) + positions.clone().narrow(0, position, 1);
+            assert_eq!(row(found.clone().reshape([4, 3]), place), sum.into_data());
+        }
     }
 
     #[test]

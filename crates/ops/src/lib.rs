@@ -10,6 +10,7 @@
 //!
 //! Results have the same bits from run to run and for every number of threads.
 
+mod activation;
 mod attention;
 mod causal_convolution;
 mod conv_norm;
@@ -30,6 +31,7 @@ mod testing;
 mod token_shift;
 mod wkv;
 
+pub use activation::Activation;
 pub use attention::{attention, hidden_keys};
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};

@@ -10,12 +10,15 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::LanguageScorer;
+use crate::{LanguageScorer, Transform, TransformConfig};
 
 /// Which token stands at every position: the next one, where the backbone is causal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LanguageModelConfig {
+    /// A map, a nonlinearity and a norm before the logits, as masked language models have. Left out: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<TransformConfig>,
     /// Whether the table of the stem is used, turned round, instead of a matrix of the head's own.
     pub tied: bool,
     /// Whether every token has a bias.
@@ -29,7 +32,7 @@ pub struct LanguageModelConfig {
 
 impl Default for LanguageModelConfig {
     fn default() -> Self {
-        Self { tied: true, bias: false, scale: 1.0, cap: None }
+        Self { transform: None, tied: true, bias: false, scale: 1.0, cap: None }
     }
 }
 
@@ -42,6 +45,9 @@ impl Component for LanguageModelConfig {
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
         if !self.scale.is_finite() || self.scale == 0.0 {
             return Err(ConfigError::value("scale", self.scale.to_string(), "a number other than 0"));
+        }
+        if let Some(transform) = &self.transform {
+            transform.check().map_err(|error| error.under("transform"))?;
         }
         match self.cap {
             Some(cap) if !(cap.is_finite() && cap > 0.0) => {
@@ -81,7 +87,14 @@ impl LanguageModelConfig {
         let weight =
             (!self.tied).then(|| Linear { weight: normal.init([width, vocabulary], device), bias: None });
         let bias = self.bias.then(|| Initializer::Zeros.init([vocabulary], device));
-        Ok(LanguageModelHead { output: weight, bias, scale: self.scale, cap: self.cap, vocabulary })
+        Ok(LanguageModelHead {
+            transform: self.transform.as_ref().map(|transform| transform.init(width, device)),
+            output: weight,
+            bias,
+            scale: self.scale,
+            cap: self.cap,
+            vocabulary,
+        })
     }
 }
 
@@ -95,12 +108,15 @@ impl TaskConfig for LanguageModelConfig {
     }
 }
 
-/// `logits = cap · tanh(scale · (x W + b) / cap)`, W the stem's own table turned round where they are tied.
+/// `logits = cap · tanh(scale · (x W + b) / cap)`, W the stem's own table turned round where they are tied, x the
+/// transformed tokens where there is a transform.
 ///
 /// # Shapes
 /// `[batch, length, width]` → `[batch, length, vocabulary]`.
 #[derive(Module, Debug)]
 pub struct LanguageModelHead {
+    /// Before the logits, where there is one.
+    pub transform: Option<Transform>,
     /// W `[width, vocabulary]`, unless tied.
     pub output: Option<Linear>,
     /// b `[vocabulary]`.
@@ -113,8 +129,11 @@ pub struct LanguageModelHead {
 impl Head for LanguageModelHead {
     /// # Panics
     /// When the head is tied and the stem left no table.
-    fn forward(&self, features: Features) -> Tensor<3> {
+    fn forward(&self, mut features: Features) -> Tensor<3> {
         let [batch, length, width] = features.tokens.dims();
+        if let Some(transform) = &self.transform {
+            features.tokens = transform.forward(features.tokens);
+        }
         let mut logits = match &self.output {
             Some(output) => output.forward(features.tokens),
             None => {
@@ -172,7 +191,8 @@ impl Head for LanguageModelHead {
             name: "output".to_owned(),
             output: format!("{} × {} logits", input.length, self.vocabulary),
             parameters: self.num_params(),
-            flops: (2 * input.length * input.width * self.vocabulary) as u64,
+            flops: (2 * input.length * input.width * self.vocabulary) as u64
+                + input.length as u64 * self.transform.as_ref().map_or(0, Transform::flops),
             activations: input.length * self.vocabulary,
         }]
     }

@@ -11,6 +11,7 @@ mod language_model;
 mod language_scorer;
 mod pool;
 mod scorer;
+mod transform;
 
 pub use classify::ClassifyConfig;
 pub use head::ClassifyHead;
@@ -18,3 +19,4 @@ pub use language_model::{LanguageModelConfig, LanguageModelHead};
 pub use language_scorer::LanguageScorer;
 pub use pool::Pool;
 pub use scorer::ClassifyScorer;
+pub use transform::{Transform, TransformConfig};

@@ -56,7 +56,11 @@ impl Decoder {
             names.scale(&format!("{published}.input_layernorm"), &format!("{ours}.mixer_norm"));
             names.attention(&format!("{published}.self_attn"), &format!("{ours}.mixer"), attention);
             names.scale(&format!("{published}.post_attention_layernorm"), &format!("{ours}.channel_norm"));
-            names.gated_mlp(&format!("{published}.mlp"), &format!("{ours}.channel"), self.channel.bias);
+            names.gated_maybe_bias(
+                &format!("{published}.mlp"),
+                &format!("{ours}.channel"),
+                self.channel.bias,
+            );
         }
         names
     }
@@ -82,13 +86,6 @@ impl Names {
         if config.query_key_norm.is_some() {
             self.scale(&format!("{published}.q_norm"), &format!("{ours}.query_norm"));
             self.scale(&format!("{published}.k_norm"), &format!("{ours}.key_norm"));
-        }
-    }
-
-    /// A gated layer with `gate_proj`, `up_proj` and `down_proj`.
-    pub(super) fn gated_mlp(&mut self, published: &str, ours: &str, bias: bool) {
-        for (map, part) in [("gate_proj", "gate"), ("up_proj", "expand"), ("down_proj", "contract")] {
-            self.linear_maybe_bias(&format!("{published}.{map}"), &format!("{ours}.{part}"), bias);
         }
     }
 }

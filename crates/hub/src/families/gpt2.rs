@@ -1,7 +1,7 @@
 //! GPT-2: Radford et al., Language Models are Unsupervised Multitask Learners, 2019.
 
 use ansatz_arch_attention::AttentionConfig;
-use ansatz_arch_channel::{Activation, MlpConfig};
+use ansatz_arch_channel::MlpConfig;
 use ansatz_arch_stack::{PositionKind, StackConfig};
 use ansatz_core::{Choice, Registry, Result};
 use ansatz_data_text::EmbeddingConfig;
@@ -10,6 +10,7 @@ use ansatz_tasks::LanguageModelConfig;
 use burn::tensor::Device;
 use serde::Deserialize;
 
+use super::decoder::activation;
 use crate::language_model::EMBEDDING;
 use crate::{Family, Folder, LanguageModel, Names, Options, Subject, refuse};
 
@@ -83,10 +84,7 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
     let hidden = options.n_inner.unwrap_or(4 * options.n_embd);
     let channel = MlpConfig {
         hidden: Some(hidden),
-        activation: Activation::published(&options.activation_function).map_or_else(
-            || refuse(folder, "activation_function", &options.activation_function, Activation::PUBLISHED),
-            Ok,
-        )?,
+        activation: activation(folder, "activation_function", &options.activation_function)?,
         ..MlpConfig::default()
     };
     Ok(LanguageModel {

@@ -2,12 +2,14 @@
 
 mod bamba;
 mod bart;
+mod bert;
 mod decoder;
 mod falcon_h1;
 mod fla_decoder;
 mod fla_delta_net;
 mod fla_gated_deltanet;
 mod fla_kda;
+mod gemma2;
 mod gpt2;
 mod jamba;
 mod kimi_linear;
@@ -17,6 +19,7 @@ mod mamba;
 mod mamba2;
 mod mistral;
 mod mixtral;
+mod modernbert;
 mod qwen3;
 mod qwen3_5;
 mod qwen3_hybrid;
@@ -36,10 +39,13 @@ use crate::Family;
 pub(crate) const ALL: &[Family] = &[
     bamba::FAMILY,
     bart::FAMILY,
+    bert::FAMILY,
+    bert::ROBERTA,
     falcon_h1::FAMILY,
     fla_delta_net::FAMILY,
     fla_gated_deltanet::FAMILY,
     fla_kda::FAMILY,
+    gemma2::FAMILY,
     gpt2::FAMILY,
     jamba::FAMILY,
     kimi_linear::FAMILY,
@@ -50,6 +56,7 @@ pub(crate) const ALL: &[Family] = &[
     mamba::FAMILY,
     mistral::FAMILY,
     mixtral::FAMILY,
+    modernbert::FAMILY,
     qwen3::FAMILY,
     qwen3_5::FAMILY,
     qwen3_next::FAMILY,

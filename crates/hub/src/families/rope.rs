@@ -10,9 +10,10 @@ use crate::{Folder, refuse};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RopeParameters {
-    /// Older configs say `type`.
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// What older configs call it; some say both.
+    #[serde(rename = "type")]
+    older_type: Option<String>,
     rope_theta: Option<f64>,
     partial_rotary_factor: Option<f64>,
     factor: Option<f64>,
@@ -43,7 +44,7 @@ impl RopeParameters {
         fraction: f64,
         length: usize,
     ) -> Result<RotaryConfig> {
-        let scaling = match self.rope_type.as_deref().unwrap_or("default") {
+        let scaling = match self.rope_type.as_deref().or(self.older_type.as_deref()).unwrap_or("default") {
             "default" => None,
             "linear" => Some(RotaryScaling::Linear { factor: self.wanted(folder, "factor", self.factor)? }),
             "llama3" => Some(RotaryScaling::Llama3 {
@@ -94,5 +95,52 @@ impl RopeParameters {
                 refuse(folder, &option, value, "a number, which this kind of scaling needs")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(parameters: serde_json::Value) -> Result<RotaryConfig> {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("config.json"), "{}").unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let parameters: RopeParameters = serde_json::from_value(parameters).unwrap();
+        parameters.rotary(&folder, 500.0, 0.5, 64)
+    }
+
+    #[test]
+    fn what_is_left_out_stands_beside_the_parameters() {
+        let plain = read(serde_json::json!({})).unwrap();
+        assert_eq!((plain.base, plain.fraction, plain.scaling), (500.0, 0.5, None));
+        let given = read(serde_json::json!({"rope_theta": 1e6, "partial_rotary_factor": 0.25})).unwrap();
+        assert_eq!((given.base, given.fraction), (1e6, 0.25));
+    }
+
+    #[test]
+    fn every_kind_of_scaling_is_read_by_either_name() {
+        let linear = serde_json::json!({"type": "linear", "factor": 4.0});
+        assert_eq!(read(linear).unwrap().scaling, Some(RotaryScaling::Linear { factor: 4.0 }));
+        let llama = serde_json::json!({
+            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        });
+        let expected = RotaryScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, length: 32 };
+        assert_eq!(read(llama).unwrap().scaling, Some(expected));
+        let yarn = serde_json::json!({
+            "rope_type": "yarn", "type": "yarn", "original_max_position_embeddings": 16, "beta_fast": 0,
+        });
+        let magnitude = RotaryScaling::yarn_magnitude(4.0, 1.0);
+        let expected =
+            RotaryScaling::Yarn { factor: 4.0, low: 1.0, high: 32.0, length: 16, magnitude, rounded: true };
+        assert_eq!(read(yarn).unwrap().scaling, Some(expected));
+    }
+
+    #[test]
+    fn what_is_unknown_or_missing_is_refused() {
+        let message = |parameters| read(parameters).unwrap_err().to_string();
+        assert!(message(serde_json::json!({"rope_type": "dynamic"})).contains("`rope_type` is \"dynamic\""));
+        assert!(message(serde_json::json!({"rope_type": "linear"})).contains("`rope_parameters.factor`"));
     }
 }
