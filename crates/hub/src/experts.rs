@@ -58,11 +58,11 @@ impl Names {
 
     /// A gated layer without biases, as most families publish it.
     pub(crate) fn gated(&mut self, published: &str, ours: &str) {
-        self.gated_maybe_bias(published, ours, false);
+        self.gated_mlp(published, ours, false);
     }
 
     /// A gated layer whose maps have a bias where `bias` says so.
-    pub(crate) fn gated_maybe_bias(&mut self, published: &str, ours: &str, bias: bool) {
+    pub(crate) fn gated_mlp(&mut self, published: &str, ours: &str, bias: bool) {
         for (map, part) in PROJECTIONS.into_iter().zip(["gate", "expand", "contract"]) {
             self.linear_maybe_bias(&format!("{published}.{map}"), &format!("{ours}.{part}"), bias);
         }

@@ -56,11 +56,7 @@ impl Decoder {
             names.scale(&format!("{published}.input_layernorm"), &format!("{ours}.mixer_norm"));
             names.attention(&format!("{published}.self_attn"), &format!("{ours}.mixer"), attention);
             names.scale(&format!("{published}.post_attention_layernorm"), &format!("{ours}.channel_norm"));
-            names.gated_maybe_bias(
-                &format!("{published}.mlp"),
-                &format!("{ours}.channel"),
-                self.channel.bias,
-            );
+            names.gated_mlp(&format!("{published}.mlp"), &format!("{ours}.channel"), self.channel.bias);
         }
         names
     }
