@@ -140,12 +140,15 @@ impl Causal {
         let [of_x, of_window] = unsafe { Columns::fill(lengths, fill) };
         let (mut of_weight, mut of_bias) = (vec![0.0; self.channels * self.width], vec![0.0; self.channels]);
         for (part, sums) in sums {
-            for offset in 0..part.count {
-                let channel = part.first + offset;
-                for tap in 0..self.width {
-                    of_weight[channel * self.width + tap] += sums[tap][offset];
+            // The last sums are those of the bias.
+            for (tap, sums) in sums.iter().enumerate() {
+                for (channel, sum) in (part.first..part.first + part.count).zip(sums) {
+                    if tap < self.width {
+                        of_weight[channel * self.width + tap] += sum;
+                    } else {
+                        of_bias[channel] += sum;
+                    }
                 }
-                of_bias[channel] += sums[self.width][offset];
             }
         }
         Gradients { x: of_x, weight: of_weight, bias: of_bias, window: of_window }

@@ -157,10 +157,10 @@ vectorized! {
             let (x, step) = (load(given.x, at, block.count), load(given.step, at, block.count));
             let step = step.map(softplus);
             let added: Lanes = std::array::from_fn(|lane| step[lane] * x[lane]);
-            for number in 0..numbers {
+            for (number, rate) in rate.iter().enumerate().take(numbers) {
                 let place = offset * numbers + number;
                 let (before, input) = (chunk.before[place], given.input[selection + number]);
-                let decay: Lanes = std::array::from_fn(|lane| exp(step[lane] * rate[number][lane]));
+                let decay: Lanes = std::array::from_fn(|lane| exp(step[lane] * rate[lane]));
                 chunk.decay[place] = decay;
                 if offset + 1 < tokens[1] {
                     chunk.before[place + numbers] =

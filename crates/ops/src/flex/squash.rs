@@ -55,7 +55,7 @@ pub(super) fn tanh(x: f32) -> f32 {
     let square = x * x;
     let mut above = -2.760_768_5e-16f32;
     for coefficient in
-        [2.000_187_9e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3]
+        [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3]
     {
         above = above.mul_add(square, coefficient);
     }
