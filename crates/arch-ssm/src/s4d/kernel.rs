@@ -93,7 +93,7 @@ impl Kernel {
         let mut outputs = Vec::new();
         let mut done = 0;
         for tokens in [chunk, length % chunk] {
-            let chunks = if tokens == 0 { 0 } else { (length - done) / tokens };
+            let chunks = (length - done).checked_div(tokens).unwrap_or(0);
             if chunks > 0 {
                 let part = u.clone().narrow(1, done, chunks * tokens);
                 let (y, last) = powers.chunks(part, chunks, state);
@@ -202,10 +202,10 @@ mod tests {
         let times = |a: [f64; 2], b: [f64; 2]| [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]];
         let mut y = vec![0.0; batch * length * channels];
         for row in 0..batch {
-            for channel in 0..channels {
+            for (channel, step) in step.iter().enumerate() {
                 for number in 0..numbers {
                     let at = channel * numbers + number;
-                    let (a, delta) = ([-rate[at].exp(), frequency[at]], step[channel].exp());
+                    let (a, delta) = ([-rate[at].exp(), frequency[at]], step.exp());
                     let size = (a[0] * delta).exp();
                     let fade = [size * (a[1] * delta).cos(), size * (a[1] * delta).sin()];
                     let square = a[0] * a[0] + a[1] * a[1];
