@@ -106,3 +106,60 @@ impl ForgetGate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    fn close<const D: usize>(found: Tensor<D>, expected: Tensor<D>) {
+        found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+    }
+
+    #[test]
+    fn bounds_grow_along_the_depth() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let gate = |index| ForgetGate::new(Projection::new([4, 6], false, &device), index, Some(3), &device);
+        let mut first = gate(0);
+        let bounds = Tensor::<2>::random([3, 6], Distribution::Normal(0.0, 1.0), &device);
+        first.lower_bounds = Some(Param::from_tensor(bounds.clone()));
+        let x = Tensor::<3>::random([2, 5, 6], Distribution::Normal(0.0, 2.0), &device);
+        let context = Context::default();
+        let shares = softmax(bounds, 0);
+        let share = |index: usize| shares.clone().narrow(0, index, 1).unsqueeze::<3>();
+        let leasts = [share(0) * 0.0, share(1), share(1) + share(2)];
+        for (index, least) in leasts.into_iter().enumerate() {
+            let gate = if index == 0 { first.clone() } else { gate(index) };
+            assert_eq!(gate.lower_bounds.is_some(), index == 0);
+            let (key, log) = gate.open(x.clone(), &context);
+            let kept = least.clone() + (least.neg() + 1.0) * sigmoid(x.clone());
+            close(log.exp(), kept.clone());
+            close(key, kept.neg() + 1.0);
+        }
+    }
+
+    #[test]
+    fn without_bounds_all_may_be_forgotten() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let x = Tensor::<3>::from_data([[[-60.0, 0.0, 60.0]]], &device);
+        for (index, blocks) in [(0, Some(1)), (2, Some(3)), (2, None)] {
+            let gate = ForgetGate::new(Projection::new([4, 3], false, &device), index, blocks, &device);
+            assert!(gate.lower_bounds.is_none());
+            let (key, log) = gate.open(x.clone(), &Context::default());
+            close(key, Tensor::from_data([[[1.0, 0.5, 0.0]]], &device));
+            close(log, Tensor::from_data([[[-60.0, -(2.0f32.ln()), 0.0]]], &device));
+        }
+    }
+
+    #[test]
+    fn log_decays_are_divided_and_held_above_the_floor() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let decay = |floor| LowRankDecay::new([4, 2, 3], 2.0, floor, &device);
+        let x = Tensor::<3>::random([2, 5, 4], Distribution::Normal(0.0, 9.0), &device);
+        let free = decay(None);
+        let logits = free.up.forward(free.down.forward(x.clone()));
+        close(free.forward(x.clone()), log_sigmoid(logits) * 0.5);
+        let least = decay(Some(-0.25)).forward(x).min().into_scalar::<f32>();
+        assert!(least >= -0.25, "{least}");
+    }
+}

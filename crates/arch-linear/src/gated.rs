@@ -129,7 +129,7 @@ impl GatedLinearAttentionConfig {
                 heads,
                 key_value_heads: shared,
                 scaled: true,
-                rotary: false,
+                rotary: None,
                 unit_sum: [false; 2],
                 average: None,
                 constant: None,

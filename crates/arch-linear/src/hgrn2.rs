@@ -66,7 +66,8 @@ impl Hgrn2Config {
         let heads = self.heads;
         let value = check::head_width("heads", None, width, heads)?;
         let key = self.head_key_width.unwrap_or(value);
-        let project = |outputs| Projection::new([width, outputs], false, device).convolved(self.convolution, device);
+        let project =
+            |outputs| Projection::new([width, outputs], false, device).convolved(self.convolution, device);
         let map = || FeatureMap::new(FeatureMapKind::Identity, key, device);
         let blocks = self.lower_bounds.then_some(depth.blocks);
         Ok(LinearMixer {
@@ -84,7 +85,7 @@ impl Hgrn2Config {
                 heads,
                 key_value_heads: heads,
                 scaled: true,
-                rotary: false,
+                rotary: None,
                 unit_sum: [false; 2],
                 average: None,
                 constant: None,
@@ -108,12 +109,12 @@ mod tests {
     fn hgrn2_conforms() {
         let device = ansatz_device::open("cpu").unwrap();
         let default = Hgrn2Config::default;
-        let configs = [
-            default(),
-            Hgrn2Config { heads: 2, head_key_width: Some(3), convolution: 3, ..default() },
-        ];
+        let configs =
+            [default(), Hgrn2Config { heads: 2, head_key_width: Some(3), convolution: 3, ..default() }];
         for config in configs {
-            let build = |width, device: &Device| Ok(BoxedMixer::new(config.build(width, Depth::default(), device)?));
+            let build = |width, device: &Device| {
+                Ok(BoxedMixer::new(config.build(width, Depth::default(), device)?))
+            };
             let checked = ansatz_conformance::mixer(build).named(format!("{config:?}")).check(&device);
             let report = checked.unwrap_or_else(|failure| panic!("{failure}"));
             assert!(report.covers(ansatz_conformance::Property::Recurrence));

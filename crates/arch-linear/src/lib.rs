@@ -16,7 +16,6 @@ mod linear;
 mod module;
 mod projection;
 mod retention;
-mod rotary;
 
 pub use decay::{ForgetGate, LowRankDecay};
 pub use feature_map::{FeatureMap, FeatureMapKind};

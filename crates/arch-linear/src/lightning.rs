@@ -1,8 +1,8 @@
 //! Lightning attention, as in MiniMax-01.
 
 use ansatz_core::{
-    BoxedMixer, Build, Component, ConfigError, Context, Depth, Mixer, MixerConfig, Recurrent, Registry, Result,
-    State,
+    BoxedMixer, Build, Component, ConfigError, Context, Depth, Mixer, MixerConfig, Recurrent, Registry,
+    Result, State,
 };
 use ansatz_ops::{LinearAttention, Norm, NormConfig, without_padding};
 use burn::module::Module;
@@ -183,7 +183,8 @@ mod tests {
     fn lightning_attention_conforms() {
         let device = ansatz_device::open("cpu").unwrap();
         for (heads, head_width, index) in [(4, None, 0), (2, Some(3), 2)] {
-            let config = LightningAttentionConfig { heads, head_width, ..LightningAttentionConfig::default() };
+            let config =
+                LightningAttentionConfig { heads, head_width, ..LightningAttentionConfig::default() };
             let depth = Depth { index, blocks: 3 };
             let build = |width, device: &Device| Ok(BoxedMixer::new(config.build(width, depth, device)?));
             let checked = ansatz_conformance::mixer(build).named(format!("{config:?}")).check(&device);

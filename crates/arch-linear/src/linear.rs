@@ -76,8 +76,7 @@ impl Default for LinearAttentionConfig {
 
 impl Component for LinearAttentionConfig {
     const KIND: &'static str = "linear-attention";
-    const ABOUT: &'static str =
-        "linear attention: products of positive features in the place of the softmax, kept as one matrix per head";
+    const ABOUT: &'static str = "linear attention: products of positive features in the place of the softmax, kept as one matrix per head";
     const CITATION: &'static str = "Katharopoulos et al., Transformers are RNNs: Fast Autoregressive Transformers \
         with Linear Attention, 2020, arXiv:2006.16236";
 
@@ -123,7 +122,7 @@ impl LinearAttentionConfig {
                 heads,
                 key_value_heads: shared,
                 scaled: self.scaled,
-                rotary: false,
+                rotary: None,
                 unit_sum: [self.unit_queries, self.unit_keys],
                 average: self.average,
                 constant: None,

@@ -1,7 +1,7 @@
 //! The mixer that linear attention, retention, gated linear attention and HGRN2 have in common.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{LinearAttention, LogDecay, Norm, without_padding};
+use ansatz_ops::{LinearAttention, LogDecay, Norm, Rotary, without_padding};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::silu;
@@ -11,7 +11,6 @@ use crate::decay::{ForgetGate, LowRankDecay, constant};
 use crate::feature_map::FeatureMap;
 use crate::heads::{join, repeat, split};
 use crate::projection::{Projection, linear_flops};
-use crate::rotary::rotary;
 
 /// Linear attention with any of its decays.
 ///
@@ -56,8 +55,8 @@ pub(crate) struct Settings {
     pub(crate) key_value_heads: usize,
     /// Whether queries are divided by the square root of their features.
     pub(crate) scaled: bool,
-    /// Whether queries and keys are turned by their positions.
-    pub(crate) rotary: bool,
+    /// How queries and keys are turned by their positions.
+    pub(crate) rotary: Option<Rotary>,
     /// Whether queries, and keys, are divided by the sum of their features.
     pub(crate) unit_sum: [bool; 2],
     /// Added to the sum of a query's products with all keys, by which outputs are divided; `None`: they are not.
@@ -93,12 +92,7 @@ impl LinearMixer {
     }
 
     /// Query, key and value of the next tokens, and how the state fades.
-    fn compare(
-        &self,
-        tokens: Tensor<3>,
-        state: &mut State,
-        context: &Context,
-    ) -> ([Tensor<4>; 3], LogDecay) {
+    fn compare(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> ([Tensor<4>; 3], LogDecay) {
         let Settings { heads, key_value_heads, .. } = self.settings;
         let group = heads / key_value_heads;
         let shared = |tokens: Tensor<3>| repeat(split(tokens, key_value_heads), group);
@@ -125,8 +119,10 @@ impl LinearMixer {
     fn advance(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> Tensor<3> {
         let [_, length, _] = tokens.dims();
         let ([mut query, mut key, mut value], decay) = self.compare(tokens.clone(), state, context);
-        if self.settings.rotary {
-            [query, key] = [query, key].map(|values| rotary(values, state.position));
+        if let Some(rotary) = &self.settings.rotary {
+            let turn =
+                |values: Tensor<4>| rotary.forward(values.swap_dims(1, 2), state.position).swap_dims(1, 2);
+            [query, key] = [query, key].map(turn);
         }
         let unit = |features: Tensor<4>, wanted: bool| {
             if !wanted {
@@ -145,7 +141,8 @@ impl LinearMixer {
             let one = value.clone().narrow(3, 0, 1).ones_like();
             value = Tensor::cat(vec![value, one], 3);
         }
-        let recurrence = LinearAttention { query, key, value, decay, bonus: None, state: state.take::<4>(MEMORY) };
+        let recurrence =
+            LinearAttention { query, key, value, decay, bonus: None, state: state.take::<4>(MEMORY) };
         let (mut outputs, memory) = recurrence.run();
         state.set(MEMORY, memory);
         state.position += length;
@@ -207,7 +204,8 @@ impl Recurrent for LinearMixer {
         let [key, value] = self.memory();
         let shape = [batch, self.settings.heads, key, value];
         let mut state = State::new().with(MEMORY, Tensor::<4>::zeros(shape, (device, dtype)));
-        let projections = [(QUERY, Some(&self.query)), (KEY, self.key_projection()), (VALUE, Some(&self.value))];
+        let projections =
+            [(QUERY, Some(&self.query)), (KEY, self.key_projection()), (VALUE, Some(&self.value))];
         for (name, projection) in projections {
             if let Some(projection) = projection {
                 projection.enter(name, batch, device, &mut state);

@@ -1,7 +1,7 @@
 //! Retention: decays that are constants of the heads.
 
 use ansatz_core::{BoxedMixer, Build, Component, ConfigError, MixerConfig, Registry, Result};
-use ansatz_ops::NormConfig;
+use ansatz_ops::{NormConfig, RotaryConfig};
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,11 @@ impl Component for RetentionConfig {
         check::counts(&[("heads", Some(self.heads)), ("head_value_width", self.head_value_width)])?;
         check::key_value_heads(self.key_value_heads, self.heads)?;
         if let Some(odd) = self.head_key_width.filter(|key| *key == 0 || !key.is_multiple_of(2)) {
-            return Err(ConfigError::value("head_key_width", odd.to_string(), "an even number of at least 2"));
+            return Err(ConfigError::value(
+                "head_key_width",
+                odd.to_string(),
+                "an even number of at least 2",
+            ));
         }
         if self.convolution > 64 {
             return Err(ConfigError::value("convolution", self.convolution.to_string(), "0 up to 64"));
@@ -96,6 +100,9 @@ impl RetentionConfig {
             let expected = "heads of an even width, since positions turn pairs of values";
             return Err(ConfigError::value("heads", problem, expected));
         }
+        let rotary = RotaryConfig::default().init(key);
+        let rotary =
+            rotary.map_err(|(_, problem, expected)| ConfigError::value("heads", problem, expected))?;
         let project = |outputs| {
             let projection = Projection::new([width, outputs], false, device);
             projection.convolved(self.convolution, device).activated(self.convolution > 0)
@@ -116,7 +123,7 @@ impl RetentionConfig {
                 heads,
                 key_value_heads: shared,
                 scaled: true,
-                rotary: true,
+                rotary: Some(rotary),
                 unit_sum: [false; 2],
                 average: None,
                 constant: Some(decays(heads)),
