@@ -18,6 +18,7 @@ mod folder;
 mod greedy;
 mod language_model;
 mod layer_subject;
+mod linear;
 mod names;
 mod options;
 mod tensors;

@@ -8,15 +8,21 @@ mod falcon_h1;
 mod fla_decoder;
 mod fla_delta_net;
 mod fla_gated_deltanet;
+mod fla_gla;
+mod fla_hgrn2;
 mod fla_kda;
+mod fla_linear_attention;
+mod fla_retnet;
 mod gemma2;
 mod gpt2;
 mod jamba;
 mod kimi_linear;
 mod lfm2;
+mod linear_transformer;
 mod llama;
 mod mamba;
 mod mamba2;
+mod minimax;
 mod mistral;
 mod mixtral;
 mod modernbert;
@@ -44,16 +50,22 @@ pub(crate) const ALL: &[Family] = &[
     falcon_h1::FAMILY,
     fla_delta_net::FAMILY,
     fla_gated_deltanet::FAMILY,
+    fla_gla::FAMILY,
+    fla_hgrn2::FAMILY,
     fla_kda::FAMILY,
+    fla_linear_attention::FAMILY,
+    fla_retnet::FAMILY,
     gemma2::FAMILY,
     gpt2::FAMILY,
     jamba::FAMILY,
     kimi_linear::FAMILY,
     lfm2::FAMILY,
+    linear_transformer::FAMILY,
     llama::FAMILY,
     mamba2::FAMILY,
     mamba::FALCON,
     mamba::FAMILY,
+    minimax::FAMILY,
     mistral::FAMILY,
     mixtral::FAMILY,
     modernbert::FAMILY,

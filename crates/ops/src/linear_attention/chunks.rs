@@ -40,7 +40,7 @@ impl Chunks {
         let chunks = length.div_ceil(size);
         let split = |tokens: Tensor<4>| {
             let [_, _, _, width] = tokens.dims();
-            let tokens = sums::lengthened(tokens, 2, chunks * size);
+            let tokens = sums::lengthened(tokens, 2, chunks * size, 0.0);
             tokens.reshape([batch * heads, chunks, size, width])
         };
         Self {
@@ -75,9 +75,7 @@ impl Chunks {
         let added = added.swap_dims(2, 3).matmul(self.value.clone());
         let (before, last) = scan(kept, added, state.reshape([rows, 1, key, value]));
         let within = match &self.decay {
-            Some(log) if log.dims()[3] > 1 || self.reading == Reading::Before => {
-                halves(&self, log.clone())
-            }
+            Some(log) if log.dims()[3] > 1 || self.reading == Reading::Before => halves(&self, log.clone()),
             _ => triangle(&self),
         };
         let outputs = (within + seen.matmul(before)).reshape([batch, heads, chunks * size, value]);

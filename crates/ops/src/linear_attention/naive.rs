@@ -114,8 +114,15 @@ fn compare(shape: [usize; 5], kind: Kind, strength: f64, bonus: bool, state: boo
 
 #[test]
 fn the_fast_form_is_the_equation() {
-    // One token; less than a chunk; whole chunks; an odd number of chunks with a shorter last one.
-    for shape in [[1, 1, 1, 1, 1], [2, 3, 1, 4, 5], [2, 1, 7, 3, 1], [1, 2, 128, 4, 3], [1, 1, 150, 1, 4]] {
+    // One token; less than a chunk; whole chunks; odd numbers of chunks with a shorter last one.
+    for shape in [
+        [1, 1, 1, 1, 1],
+        [2, 3, 1, 4, 5],
+        [2, 1, 7, 3, 1],
+        [1, 2, 128, 4, 3],
+        [1, 1, 150, 1, 4],
+        [1, 1, 290, 2, 1],
+    ] {
         for kind in [Kind::None, Kind::Head, Kind::Channel] {
             for (bonus, state) in [(false, false), (false, true), (true, true)] {
                 compare(shape, kind, 0.1, bonus, state);

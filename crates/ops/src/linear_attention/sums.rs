@@ -24,13 +24,18 @@ pub(super) fn behind<const D: usize>(log: Tensor<D>) -> Tensor<D> {
     before(log.flip([D - 2])).flip([D - 2])
 }
 
-/// `tensor` with zeros behind dimension `axis` up to `length`.
-pub(super) fn lengthened<const D: usize>(tensor: Tensor<D>, axis: usize, length: usize) -> Tensor<D> {
+/// `tensor` with `value` behind dimension `axis` up to `length`.
+pub(super) fn lengthened<const D: usize>(
+    tensor: Tensor<D>,
+    axis: usize,
+    length: usize,
+    value: f64,
+) -> Tensor<D> {
     let mut shape = tensor.dims();
     if shape[axis] == length {
         return tensor;
     }
     shape[axis] = length - shape[axis];
-    let zeros = Tensor::zeros(shape, (&tensor.device(), tensor.dtype()));
-    Tensor::cat(vec![tensor, zeros], axis)
+    let behind = Tensor::full(shape, value, (&tensor.device(), tensor.dtype()));
+    Tensor::cat(vec![tensor, behind], axis)
 }

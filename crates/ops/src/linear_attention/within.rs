@@ -12,7 +12,8 @@ pub(super) fn triangle(chunks: &Chunks) -> Tensor<4> {
     let shape = [rows, count, size, size];
     let device = chunks.query.device();
     // Of a square of tokens i by j: those with j > i, and those with j ≥ i.
-    let future = Tensor::<2, Bool>::tril_mask([size, size], 0, &device).reshape([1, 1, size, size]).expand(shape);
+    let future =
+        Tensor::<2, Bool>::tril_mask([size, size], 0, &device).reshape([1, 1, size, size]).expand(shape);
     let scores = chunks.query.clone().matmul(chunks.key.clone().swap_dims(2, 3));
     let scores = match &chunks.decay {
         None => scores.mask_fill(future, 0.0),
@@ -41,9 +42,7 @@ pub(super) fn triangle(chunks: &Chunks) -> Tensor<4> {
 pub(super) fn halves(chunks: &Chunks, log: Tensor<4>) -> Tensor<4> {
     let [_, _, size, _] = chunks.value.dims();
     let mut outputs = match chunks.reading {
-        Reading::Behind => {
-            (chunks.query.clone() * chunks.key.clone()).sum_dim(3) * chunks.value.clone()
-        }
+        Reading::Behind => (chunks.query.clone() * chunks.key.clone()).sum_dim(3) * chunks.value.clone(),
         Reading::Before => chunks.value.zeros_like(),
     };
     let mut half = size / 2;

@@ -1,0 +1,134 @@
+//! GLA: Yang et al., Gated Linear Attention Transformers with Hardware-Efficient Training, 2023, arXiv:2312.06635, as
+//! published with the fla library.
+
+use ansatz_arch_linear::GatedLinearAttentionConfig;
+use ansatz_core::{Choice, Registry, Result};
+use burn::tensor::Device;
+use serde::Deserialize;
+
+use super::fla_decoder::{FlaDecoder, WITHOUT_EFFECT};
+use crate::linear::{gated_norm, head_values};
+use crate::{Family, Folder, LanguageModel, Options, Subject, refuse};
+
+pub(super) const FAMILY: Family =
+    Family { name: "gated-linear-attention", matches: |folder| folder.model_type() == Some("gla"), open };
+
+/// The options that matter, with the defaults of the published class.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Gla {
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    hidden_ratio: Option<f64>,
+    intermediate_size: Option<usize>,
+    hidden_act: String,
+    elementwise_affine: Option<bool>,
+    norm_eps: f64,
+    attn: Option<serde_json::Value>,
+    attnres_block_size: Option<usize>,
+    tie_word_embeddings: bool,
+    expand_k: f64,
+    expand_v: f64,
+    num_heads: usize,
+    num_kv_heads: Option<usize>,
+    feature_map: Option<String>,
+    use_short_conv: bool,
+    conv_size: usize,
+    use_output_gate: bool,
+    clamp_min: Option<f64>,
+}
+
+impl Default for Gla {
+    fn default() -> Self {
+        Self {
+            vocab_size: 32000,
+            max_position_embeddings: 2048,
+            hidden_size: 2048,
+            num_hidden_layers: 24,
+            hidden_ratio: Some(4.0),
+            intermediate_size: None,
+            hidden_act: "swish".to_owned(),
+            elementwise_affine: Some(true),
+            norm_eps: 1e-6,
+            attn: None,
+            attnres_block_size: None,
+            tie_word_embeddings: false,
+            expand_k: 0.5,
+            expand_v: 1.0,
+            num_heads: 4,
+            num_kv_heads: None,
+            feature_map: None,
+            use_short_conv: false,
+            conv_size: 4,
+            use_output_gate: true,
+            clamp_min: None,
+        }
+    }
+}
+
+fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn Subject>> {
+    Ok(Box::new(translate(folder)?.open(folder, registry, device)?))
+}
+
+fn translate(folder: &Folder) -> Result<LanguageModel> {
+    let without_effect: Vec<&str> = WITHOUT_EFFECT.iter().copied().chain(["use_gk", "use_gv"]).collect();
+    let options: Gla = Options::read(folder, &without_effect)?;
+    if options.elementwise_affine == Some(false) {
+        return refuse(folder, "elementwise_affine", false, "true, norms with a scale");
+    }
+    if let Some(map) = &options.feature_map {
+        return refuse(folder, "feature_map", map, "null, queries and keys as they are");
+    }
+    let mixer = GatedLinearAttentionConfig {
+        heads: options.num_heads,
+        key_value_heads: options.num_kv_heads,
+        head_key_width: head_values(
+            folder,
+            "expand_k",
+            options.expand_k,
+            options.hidden_size,
+            options.num_heads,
+        )?,
+        head_value_width: head_values(
+            folder,
+            "expand_v",
+            options.expand_v,
+            options.hidden_size,
+            options.num_heads,
+        )?,
+        floor: options.clamp_min,
+        convolution: if options.use_short_conv { options.conv_size } else { 0 },
+        gate: options.use_output_gate,
+        epsilon: options.norm_eps,
+        ..GatedLinearAttentionConfig::default()
+    };
+    let norm = gated_norm(folder, options.use_output_gate);
+    decoder(&options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
+        let maps = [("q", "query"), ("k", "key"), ("v", "value")];
+        names.linear_attention(published, ours, &maps, options.use_short_conv);
+        names.linear(&format!("{published}.gk_proj.0"), &format!("{ours}.decay.down"));
+        names.linear_with_bias(&format!("{published}.gk_proj.1"), &format!("{ours}.decay.up"));
+        names.scale(&format!("{published}.{norm}"), &format!("{ours}.norm"));
+        if options.use_output_gate {
+            names.linear(&format!("{published}.g_proj"), &format!("{ours}.gate"));
+        }
+    })
+}
+
+fn decoder(options: &Gla) -> FlaDecoder<'_> {
+    FlaDecoder {
+        vocabulary: options.vocab_size,
+        length: options.max_position_embeddings,
+        width: options.hidden_size,
+        layers: options.num_hidden_layers,
+        hidden: options.intermediate_size,
+        ratio: options.hidden_ratio,
+        activation: &options.hidden_act,
+        epsilon: options.norm_eps,
+        tied: options.tie_word_embeddings,
+        attention: &options.attn,
+        residual_block: options.attnres_block_size,
+    }
+}
