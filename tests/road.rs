@@ -34,6 +34,15 @@ fn from_a_config_to_a_prediction() {
     let answers = answers["predictions"].as_array().expect("answers").clone();
     assert_eq!(answers.len(), 2);
     assert!(answers[0][1].as_f64() >= answers[1][1].as_f64());
+
+    // Several files at a time, one of them no picture: each answer is that of the file alone.
+    program.write("notes.txt", "no picture");
+    program.succeed(&["data", "show", "digits", "--each", "2", "--out", "other.png"]);
+    let together = program.run(&["predict", "run", "sheet.png", "notes.txt", "other.png", "--json"]);
+    assert_eq!(together.code, 2);
+    assert!(together.err.contains("notes.txt"), "{}", together.err);
+    let alone = ["sheet.png", "other.png"].map(|file| program.succeed(&["predict", "run", file, "--json"]));
+    assert_eq!(together.out, alone.concat());
 }
 
 #[test]
