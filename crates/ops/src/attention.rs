@@ -56,7 +56,7 @@ pub fn attention(
     bias: Option<Tensor<4>>,
     hidden: Option<Tensor<4, Bool>>,
 ) -> Tensor<4> {
-    let [batch, heads, queries, width] = query.dims();
+    let [batch, heads, _, width] = query.dims();
     let [_, _, keys, values] = value.dims();
     assert_shape!(key, [batch, heads, keys, width]);
     assert_shape!(value, [batch, heads, keys, values]);
