@@ -31,16 +31,16 @@ mod wkv_extension;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use attention::attention;
 use crate::SelectiveScan;
+pub(crate) use attention::attention;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{DType, Tensor};
 use extension::Extension;
 pub(crate) use gate::{Gate, gated};
 use plane::Window;
-pub(crate) use token_norm::token_norm;
 use scan_extension::ScanExtension;
+pub(crate) use token_norm::token_norm;
 use wkv_extension::WkvExtension;
 
 /// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.
