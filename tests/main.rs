@@ -9,5 +9,9 @@ mod published;
 mod resume;
 mod road;
 
+#[cfg(feature = "ndarray")]
+mod on_ndarray;
 #[cfg(feature = "wgpu")]
 mod on_the_gpu;
+#[cfg(any(feature = "ndarray", feature = "wgpu"))]
+mod twenty_steps;

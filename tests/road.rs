@@ -34,6 +34,21 @@ fn from_a_config_to_a_prediction() {
     let answers = answers["predictions"].as_array().expect("answers").clone();
     assert_eq!(answers.len(), 2);
     assert!(answers[0][1].as_f64() >= answers[1][1].as_f64());
+
+    // Several files at a time, one of them no picture: each answer is that of the file alone.
+    program.write("notes.txt", "no picture");
+    program.succeed(&["data", "show", "digits", "--each", "2", "--out", "other.png"]);
+    let together = program.run(&["predict", "run", "sheet.png", "notes.txt", "other.png", "--json"]);
+    assert_eq!(together.code, 2);
+    assert!(together.err.contains("notes.txt"), "{}", together.err);
+    let answer = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let best = &line["predictions"][0];
+        (line["file"].clone(), best[0].clone(), (best[1].as_f64().expect("a share") * 1e4).round())
+    };
+    let alone = ["sheet.png", "other.png"].map(|file| program.succeed(&["predict", "run", file, "--json"]));
+    let together: Vec<_> = together.out.lines().map(answer).collect();
+    assert_eq!(together, alone.each_ref().map(|line| answer(line)));
 }
 
 #[test]

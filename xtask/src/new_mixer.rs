@@ -1,8 +1,9 @@
 //! A crate with a new mixer, from a template that compiles and passes the conformance kit.
 
 use std::path::Path;
+use std::process::Command;
 
-use crate::workspace::{Error, root};
+use crate::workspace::{Error, capture, root};
 
 /// Writes `crates/arch-NAME` and says what is left to do.
 pub(crate) fn run(name: &str) -> Result<String, Error> {
@@ -16,7 +17,10 @@ pub(crate) fn run(name: &str) -> Result<String, Error> {
     }
     let type_name: String = name.split('-').map(capitalized).collect();
     write(&folder.join("Cargo.toml"), include_str!("../templates/mixer/Cargo.toml.in"), name, &type_name)?;
-    write(&folder.join("src/lib.rs"), include_str!("../templates/mixer/lib.rs.in"), name, &type_name)?;
+    let code = folder.join("src/lib.rs");
+    write(&code, include_str!("../templates/mixer/lib.rs.in"), name, &type_name)?;
+    // Where lines break depends on how long the name is.
+    capture(Command::new("rustfmt").args(["--edition", "2024"]).arg(&code))?;
     Ok(format!(
         "wrote {}\n\
          next:\n\

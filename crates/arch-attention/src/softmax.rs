@@ -1,9 +1,10 @@
 //! The attention function itself: `softmax(QKᵀ/√d) V`, Vaswani et al. 2017, equation 1.
 
+use ansatz_ops::masked_softmax;
 use burn::nn::Dropout;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Tensor, activation};
+use burn::tensor::{Bool, Tensor};
 
 /// How a query and a key make a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,25 +24,13 @@ impl Scores {
         key: Tensor<4>,
         hidden: Option<Tensor<4, Bool>>,
     ) -> Tensor<4> {
-        let [batch, heads, queries, _] = query.dims();
-        let [_, _, keys, _] = key.dims();
         // Scaling the queries touches fewer values than scaling the scores.
         let scores = (query * self.scale).matmul(key.swap_dims(2, 3));
         let scores = match self.cap {
             Some(cap) => (scores / cap).tanh() * cap,
             None => scores,
         };
-        let Some(hidden) = hidden else {
-            return activation::softmax(scores, 3);
-        };
-        let scores = scores.mask_fill(hidden.expand([batch, heads, queries, keys]), f32::NEG_INFINITY);
-        // Where all keys are hidden the maximum is −∞ and the sum 0; held above that, the row becomes zeros
-        // instead of 0/0. Shifting by the maximum changes no weight, so no gradient passes through it.
-        let limits = scores.dtype().finfo().expect("scores are floats");
-        let largest = scores.clone().detach().max_dim(3).clamp_min(limits.min);
-        let exponents = (scores - largest).exp();
-        let sum = exponents.clone().sum_dim(3).clamp_min(limits.min_positive);
-        exponents / sum
+        masked_softmax(scores, hidden)
     }
 
     /// `softmax(QKᵀ · scale) V`, `[batch, heads, queries, width]`.
@@ -59,6 +48,10 @@ impl Scores {
             let options =
                 AttentionModuleOptions { scale: Some(self.scale), softcap: self.cap, is_causal: false };
             return attention(query, key, value, None, None, options);
+        }
+        let whole = dropout.prob == 0.0 || !query.device().is_autodiff();
+        if whole && self.cap.is_none() {
+            return ansatz_ops::attention(query, key, value, self.scale, None, hidden);
         }
         dropout.forward(self.weights(query, key, hidden)).matmul(value)
     }

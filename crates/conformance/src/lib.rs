@@ -23,6 +23,7 @@
 mod backbone;
 mod case;
 mod channel;
+mod check;
 mod compare;
 mod float64;
 mod mixer;
@@ -35,7 +36,8 @@ mod run;
 
 pub use backbone::{BackboneCheck, backbone};
 pub use channel::channel;
-pub use mixer::{MixerCheck, mixer};
+pub use check::Check;
+pub use mixer::{MixerCheck, Rows, mixer};
 pub use property::Property;
 pub use registry::registry;
 pub use report::{Failure, Passed, Report};

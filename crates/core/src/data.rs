@@ -67,6 +67,31 @@ impl Batch {
     pub fn into_parts(self, device: &Device) -> (Inputs, Targets) {
         (Inputs { tensors: self.inputs, device: device.clone() }, self.targets)
     }
+
+    /// Puts the examples of `other` behind these, so that one forward pass serves both.
+    ///
+    /// # Errors
+    /// With `other`, when its inputs are of other names, types or shapes, or labels are known: those could be of
+    /// two kinds.
+    pub fn append(&mut self, other: Batch) -> std::result::Result<(), Box<Batch>> {
+        let alike = |((name, ours), (other, theirs)): (&(String, TensorData), &(String, TensorData))| {
+            let behind = |data: &TensorData| data.shape().iter().skip(1).copied().collect::<Vec<_>>();
+            name == other && ours.dtype() == theirs.dtype() && behind(ours) == behind(theirs)
+        };
+        let unlabelled = self.targets == Targets::Unknown && other.targets == Targets::Unknown;
+        let fits = unlabelled && self.inputs.len() == other.inputs.len();
+        if !(fits && self.inputs.iter().zip(&other.inputs).all(alike)) {
+            return Err(Box::new(other));
+        }
+        for ((_, ours), (_, theirs)) in self.inputs.iter_mut().zip(&other.inputs) {
+            let mut shape = ours.shape().clone();
+            shape[0] += theirs.shape()[0];
+            let bytes = [&ours.bytes()[..], &theirs.bytes()[..]].concat();
+            *ours = TensorData::from_bytes_vec(bytes, shape, ours.dtype());
+        }
+        self.examples += other.examples;
+        Ok(())
+    }
 }
 
 /// Named input tensors of a batch, bound for a device.
@@ -205,4 +230,37 @@ pub trait Encoder: Send + Sync {
     /// # Errors
     /// When the file cannot be read as this kind of data.
     fn encode(&self, path: &Path) -> Result<Batch>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(values: &[[f32; 2]], name: &str) -> Batch {
+        let data = TensorData::new(values.concat(), [values.len(), 2]);
+        Batch { examples: values.len(), inputs: vec![(name.to_owned(), data)], targets: Targets::Unknown }
+    }
+
+    #[test]
+    fn batches_of_one_shape_are_joined() {
+        let mut joined = batch(&[[1.0, 2.0]], "pixels");
+        joined.append(batch(&[[3.0, 4.0], [5.0, 6.0]], "pixels")).expect("they fit");
+        assert_eq!(joined.examples, 3);
+        let expected = TensorData::from([[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+        joined.inputs[0].1.assert_eq(&expected, true);
+    }
+
+    #[test]
+    fn batches_that_do_not_fit_come_back() {
+        let mut first = batch(&[[1.0, 2.0]], "pixels");
+        let wide = Batch {
+            inputs: vec![("pixels".to_owned(), TensorData::new(vec![0.0f32; 3], [1, 3]))],
+            ..batch(&[[0.0; 2]], "pixels")
+        };
+        let labelled = Batch { targets: Targets::Classes(vec![0]), ..batch(&[[0.0; 2]], "pixels") };
+        for other in [wide, labelled, batch(&[[0.0; 2]], "tokens")] {
+            assert_eq!(first.append(other.clone()).expect_err("it does not fit").inputs, other.inputs);
+        }
+        assert_eq!(first.examples, 1);
+    }
 }

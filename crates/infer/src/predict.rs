@@ -22,6 +22,31 @@ pub struct Predictor {
     device: Device,
 }
 
+/// Files that go through the network together.
+const TOGETHER: usize = 64;
+
+/// Files whose batches have one shape.
+struct Group {
+    batch: Batch,
+    /// Each file's number, and its first example in the batch.
+    files: Vec<(usize, usize)>,
+}
+
+/// Adds a file's batch to the last group, or to a new one where the shapes differ.
+fn add(groups: &mut Vec<Group>, number: usize, batch: Batch) {
+    let alone = match groups.last_mut() {
+        Some(group) => {
+            let first = group.batch.examples;
+            match group.batch.append(batch) {
+                Ok(()) => return group.files.push((number, first)),
+                Err(batch) => *batch,
+            }
+        }
+        None => batch,
+    };
+    groups.push(Group { batch: alone, files: vec![(number, 0)] });
+}
+
 impl Predictor {
     /// Loads the network of the run folder `run` onto `device`.
     ///
@@ -40,16 +65,48 @@ impl Predictor {
         Ok(nested?.into_iter().flatten().collect())
     }
 
-    /// What the network says of `file`: its `top` most likely answers.
+    /// What the network says of each of `files`, in their order: its `top` most likely answers, or why the file
+    /// cannot be read as the kind of data that the network was trained on.
     ///
-    /// # Errors
-    /// When the file cannot be read as the kind of data that the network was trained on.
-    pub fn predict(&self, file: &Path, top: usize) -> Result<Prediction> {
-        let outcomes = self.outcomes(self.trained.encoder.encode(file)?)?;
-        let mut predictions =
-            outcomes.into_iter().next().map(|outcome| outcome.predictions).unwrap_or_default();
-        predictions.truncate(top);
-        Ok(Prediction { file: file.to_owned(), predictions })
+    /// Up to 64 files go through the network together.
+    pub fn predict<'a>(
+        &'a self,
+        files: &'a [PathBuf],
+        top: usize,
+    ) -> impl Iterator<Item = Result<Prediction>> + 'a {
+        files.chunks(TOGETHER).flat_map(move |files| self.together(files, top))
+    }
+
+    fn together(&self, files: &[PathBuf], top: usize) -> Vec<Result<Prediction>> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut unread = Vec::new();
+        for (number, file) in files.iter().enumerate() {
+            match self.trained.encoder.encode(file) {
+                Ok(batch) => add(&mut groups, number, batch),
+                Err(error) => unread.push((number, Err(error))),
+            }
+        }
+        let mut predictions = unread;
+        for Group { batch, files: members } in groups {
+            match self.outcomes(batch) {
+                Ok(outcomes) => predictions.extend(members.into_iter().map(|(number, first)| {
+                    let answers = outcomes.get(first).map(|outcome| outcome.predictions.iter().take(top));
+                    let answers = answers.into_iter().flatten().cloned().collect();
+                    (number, Ok(Prediction { file: files[number].clone(), predictions: answers }))
+                })),
+                Err(error) if members.len() == 1 => predictions.push((members[0].0, Err(error))),
+                // One of several is at fault; alone, each shows whether it is the one.
+                Err(_) => {
+                    let alone = |(number, _): (usize, usize)| {
+                        let answers = self.together(std::slice::from_ref(&files[number]), top);
+                        answers.into_iter().map(move |answer| (number, answer))
+                    };
+                    predictions.extend(members.into_iter().flat_map(alone));
+                }
+            }
+        }
+        predictions.sort_by_key(|(number, _)| *number);
+        predictions.into_iter().map(|(_, prediction)| prediction).collect()
     }
 
     fn outcomes(&self, batch: Batch) -> Result<Vec<Outcome>> {

@@ -4,6 +4,8 @@ use burn::tensor::{Tensor, activation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rectifier::{gelu, gelu_tanh, silu};
+
 /// A function applied to every value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -39,18 +41,14 @@ impl Activation {
     /// Applies the function to every value.
     pub fn apply<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Gelu => activation::gelu(values),
-            Self::GeluTanh => {
-                let cube = values.clone() * values.clone() * values.clone();
-                let inner = (values.clone() + cube * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
-                values * (inner.tanh() + 1.0) * 0.5
-            }
+            Self::Gelu => gelu(values),
+            Self::GeluTanh => gelu_tanh(values),
             Self::Relu => activation::relu(values),
             Self::SquaredRelu => {
                 let positive = activation::relu(values);
                 positive.clone() * positive
             }
-            Self::Silu => activation::silu(values),
+            Self::Silu => silu(values),
         }
     }
 }

@@ -41,6 +41,10 @@ pub fn hidden_keys(
 /// `bias` and `hidden` broadcast to `[batch, heads, queries, keys]`; a key is not seen where `hidden` is true, and a
 /// query that sees no key gets zeros.
 ///
+/// The fast form, which takes no bias, compares a few queries at a time with the keys that any of them sees, so that
+/// neither scores nor weights are ever stored whole; the backward pass computes the weights again from the sums that
+/// were kept (Dao et al. 2022, arXiv:2205.14135).
+///
 /// # Shapes
 /// `[batch, heads, queries, width]`, `[batch, heads, keys, width]`, `[batch, heads, keys, values]` →
 /// `[batch, heads, queries, values]`.
@@ -52,26 +56,44 @@ pub fn attention(
     bias: Option<Tensor<4>>,
     hidden: Option<Tensor<4, Bool>>,
 ) -> Tensor<4> {
-    let [batch, heads, queries, width] = query.dims();
+    let [batch, heads, _, width] = query.dims();
     let [_, _, keys, values] = value.dims();
     assert_shape!(key, [batch, heads, keys, width]);
+    assert_shape!(value, [batch, heads, keys, values]);
+    #[cfg(feature = "flex")]
+    if bias.is_none()
+        && let Some(output) = crate::flex::attention(&query, &key, &value, scale, hidden.as_ref())
+    {
+        return output;
+    }
+    composed(query, key, value, scale, bias, hidden)
+}
+
+/// The same of burn's operations.
+fn composed(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    scale: f64,
+    bias: Option<Tensor<4>>,
+    hidden: Option<Tensor<4, Bool>>,
+) -> Tensor<4> {
     // Scaling the queries touches fewer values than scaling the scores.
     let query = if scale == 1.0 { query } else { query * scale };
     let mut scores = query.matmul(key.swap_dims(2, 3));
     if let Some(bias) = bias {
         scores = scores + bias;
     }
-    let weights = match hidden {
-        Some(hidden) => softmax_of_seen(scores, hidden.expand([batch, heads, queries, keys])),
-        None => activation::softmax(scores, 3),
-    };
-    let output = weights.matmul(value);
-    assert_shape!(output, [batch, heads, queries, values]);
-    output
+    masked_softmax(scores, hidden).matmul(value)
 }
 
-/// The softmax over the last dimension of what is not hidden; zeros where all is.
-fn softmax_of_seen(scores: Tensor<4>, hidden: Tensor<4, Bool>) -> Tensor<4> {
+/// The softmax over the last dimension of `scores` `[batch, heads, queries, keys]`, of those that are not `hidden`;
+/// zeros where all are. `hidden` broadcasts to the scores.
+pub fn masked_softmax(scores: Tensor<4>, hidden: Option<Tensor<4, Bool>>) -> Tensor<4> {
+    let Some(hidden) = hidden else {
+        return activation::softmax(scores, 3);
+    };
+    let hidden = hidden.expand(scores.dims());
     let scores = scores.mask_fill(hidden, f32::NEG_INFINITY);
     // Where all is hidden the maximum is −∞ and the sum 0; held above that, the row becomes zeros instead of 0/0.
     // Shifting by the maximum changes no weight, so no gradient passes through it.
@@ -85,7 +107,8 @@ fn softmax_of_seen(scores: Tensor<4>, hidden: Tensor<4, Bool>) -> Tensor<4> {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
+    use crate::testing::{assert_close, gradient, random};
+    use burn::tensor::{DType, Distribution, Tolerance};
 
     type Four = (Tensor<4>, Tensor<4>, Tensor<4>, Tensor<4>);
 
@@ -171,5 +194,97 @@ mod tests {
             let gradient = tensor.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
             assert!(gradient.iter().all(|value| value.is_finite()), "{gradient:?}");
         }
+    }
+
+    /// Batch, heads, queries, keys, width and value width.
+    const SHAPES: [[usize; 6]; 7] = [
+        [1, 1, 1, 1, 1, 1],
+        [2, 3, 5, 5, 4, 4],
+        [3, 2, 49, 49, 16, 16],
+        [1, 2, 70, 70, 8, 24],
+        [2, 1, 3, 40, 17, 5],
+        [1, 4, 33, 100, 32, 32],
+        [2, 2, 1, 64, 20, 20],
+    ];
+
+    /// Nothing hidden; padding; the future; a window of three; padding that leaves some query without a key.
+    fn masks([batch, heads, queries, keys, ..]: [usize; 6], device: &Device) -> Vec<Option<Tensor<4, Bool>>> {
+        let mask = |[batches, heads, queries]: [usize; 3],
+                    hidden: &dyn Fn(usize, usize, usize, usize) -> bool| {
+            let mut values = Vec::new();
+            for batch in 0..batches {
+                for head in 0..heads {
+                    for query in 0..queries {
+                        values.extend((0..keys).map(|key| hidden(batch, head, query, key)));
+                    }
+                }
+            }
+            let flat = Tensor::<1, Bool>::from_data(values.as_slice(), device);
+            Some(flat.reshape([batches, heads, queries, keys]))
+        };
+        // The last query stands at the last key.
+        let past = |query: usize, key: usize| key + queries <= query + keys;
+        vec![
+            None,
+            mask([batch, 1, 1], &|batch, _, _, key| key % 3 == batch % 3),
+            mask([1, 1, queries], &|_, _, query, key| !past(query, key)),
+            mask([1, 1, queries], &|_, _, query, key| !past(query, key) || past(query, key + 3)),
+            mask([batch, heads, queries], &|batch, head, query, key| {
+                (batch + head + query) % 2 == 0 || key % 2 == 1
+            }),
+        ]
+    }
+
+    #[test]
+    fn outputs_and_gradients_are_those_of_tensor_operations() {
+        let device = Device::flex().autodiff();
+        for shape in SHAPES {
+            let [batch, heads, queries, keys, width, value_width] = shape;
+            for (index, hidden) in masks(shape, &device).into_iter().enumerate() {
+                let case = format!("{shape:?} mask {index}");
+                let make = |rows, width| random([batch, heads, rows, width], &device).require_grad();
+                let inputs = [make(queries, width), make(keys, width), make(keys, value_width)];
+                let [query, key, value] = inputs.clone();
+                let fast = attention(query.clone(), key.clone(), value.clone(), 0.7, None, hidden.clone());
+                let slow = composed(query, key, value, 0.7, None, hidden);
+                assert_close(&fast, &slow, &case);
+                let upstream = random(fast.dims(), &device);
+                let grads = [fast, slow].map(|output| gradient(output, &upstream));
+                for (input, name) in inputs.iter().zip(["query", "key", "value"]) {
+                    let [fast, slow] = grads.each_ref().map(|grads| input.grad(grads).expect("tracked"));
+                    assert_close(&fast, &slow, &format!("{case} gradient of {name}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_scores_stay_finite() {
+        let device = Device::flex();
+        let axes = Tensor::<2>::eye(4, &device).reshape([1, 1, 4, 4]) * 1e10;
+        let value = random([1, 1, 4, 3], &device);
+        // Each query is by far nearest to its own key.
+        assert_close(&attention(axes.clone(), axes, value.clone(), 1.0, None, None), &value, "output");
+    }
+
+    #[test]
+    fn values_without_a_number_show_it() {
+        let device = Device::flex();
+        let query = Tensor::<4>::from_floats([[[[1.0], [f32::NAN]]]], &device);
+        let key = Tensor::<4>::ones([1, 1, 2, 1], &device);
+        let output =
+            attention(query, key.clone(), key, 1.0, None, None).into_data().try_to_vec::<f32>().unwrap();
+        assert!(output[0] == 1.0 && output[1].is_nan());
+    }
+
+    #[test]
+    fn other_number_types_take_the_composed_form() {
+        let device = Device::flex();
+        let x = random([2, 2, 5, 4], &device);
+        let single = attention(x.clone(), x.clone(), x.clone(), 0.5, None, None);
+        let x = x.cast(DType::F64);
+        let double = attention(x.clone(), x.clone(), x, 0.5, None, None);
+        assert_eq!(double.dtype(), DType::F64);
+        assert_close(&single, &double.cast(DType::F32), "output");
     }
 }

@@ -24,6 +24,7 @@ mod norm;
 mod normalization;
 mod padding;
 mod pooling;
+mod rectifier;
 mod rotary;
 mod selective_scan;
 #[cfg(all(test, feature = "flex"))]
@@ -32,7 +33,7 @@ mod token_shift;
 mod wkv;
 
 pub use activation::Activation;
-pub use attention::{attention, hidden_keys};
+pub use attention::{attention, hidden_keys, masked_softmax};
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
@@ -43,6 +44,7 @@ pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
 pub use padding::without_padding;
 pub use pooling::max_pool;
+pub use rectifier::{gelu, gelu_tanh, silu};
 pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
 pub use selective_scan::SelectiveScan;
 pub use token_shift::token_shift;

@@ -77,7 +77,8 @@ impl NormConfig {
 /// rms:   x / √(mean x² + ε) · γ                  Zhang and Sennrich 2019, arXiv:1910.07467, equation 4
 /// ```
 ///
-/// With a unit offset, 1 + γ stands in the place of γ.
+/// With a unit offset, 1 + γ stands in the place of γ. The fast form keeps the input alone and computes the moments
+/// again for the gradient.
 ///
 /// # Shapes
 /// `[.., width]` → the same.
@@ -101,10 +102,12 @@ impl Norm {
         let [width] = scale.dims();
         assert_shape!(x, [.., width]);
         let scale = if self.config.unit_offset { scale + 1.0 } else { scale };
-        match self.config.kind {
-            NormKind::Layer => layer_norm(x, scale, self.shift.as_ref().map(Param::val), self.config.epsilon),
-            NormKind::Rms => root_mean_square(x, self.config.epsilon) * scale.unsqueeze(),
+        let shift = self.shift.as_ref().map(Param::val);
+        #[cfg(feature = "flex")]
+        if let Some(y) = crate::flex::token_norm(&x, &scale, shift.as_ref(), self.config) {
+            return y;
         }
+        composed(x, scale, shift, self.config)
     }
 
     /// Floating-point operations for one token.
@@ -119,6 +122,19 @@ impl Norm {
     }
 }
 
+/// The same of burn's operations; 1 has been added to γ where it is stored without.
+fn composed<const D: usize>(
+    x: Tensor<D>,
+    scale: Tensor<1>,
+    shift: Option<Tensor<1>>,
+    config: NormConfig,
+) -> Tensor<D> {
+    match config.kind {
+        NormKind::Layer => layer_norm(x, scale, shift, config.epsilon),
+        NormKind::Rms => root_mean_square(x, config.epsilon) * scale.unsqueeze(),
+    }
+}
+
 /// `x / √(mean x² + ε)` over the last dimension: the root-mean-square norm without a scale.
 pub fn root_mean_square<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
     let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
@@ -128,7 +144,55 @@ pub fn root_mean_square<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D>
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::Tolerance;
+    use crate::testing::{assert_close, gradient, random};
+    use burn::tensor::{DType, Tolerance};
+
+    #[test]
+    fn outputs_and_gradients_are_those_of_tensor_operations() {
+        let device = Device::flex().autodiff();
+        for shape in [[1, 1, 1, 1], [2, 3, 5, 7], [3, 2, 49, 64], [1, 1, 3, 1000], [700, 1, 1, 33]] {
+            for kind in [NormKind::Layer, NormKind::Rms] {
+                for bias in [true, false] {
+                    let case = format!("{shape:?} {kind:?} bias {bias}");
+                    let width = shape[3];
+                    // A single value over its own root mean square hardly moves: its gradient is a difference of
+                    // nearly equal numbers, unless ε is of their size.
+                    let epsilon = if width == 1 { 1.0 } else { 1e-3 };
+                    let config = NormConfig { kind, bias, epsilon, unit_offset: false };
+                    let vector = || random([1, 1, 1, width], &device).reshape([width]).detach();
+                    let mut norm = config.init(width, &device);
+                    norm.scale = Param::from_tensor(vector());
+                    norm.shift = norm.shift.map(|_| Param::from_tensor(vector()));
+                    let x = (random(shape, &device) * 3.0 + 2.0).detach().require_grad();
+                    let shift = norm.shift.as_ref().map(Param::val);
+                    let fast = norm.forward(x.clone());
+                    let slow = composed(x.clone(), norm.scale.val(), shift, config);
+                    assert_close(&fast, &slow, &case);
+                    let upstream = random(shape, &device);
+                    let grads = [fast, slow].map(|y| gradient(y, &upstream));
+                    let [fast, slow] = grads.each_ref().map(|grads| x.grad(grads).expect("tracked"));
+                    assert_close(&fast, &slow, &format!("{case} gradient"));
+                    for vector in std::iter::once(&norm.scale).chain(&norm.shift) {
+                        let [fast, slow] = grads.each_ref().map(|grads| vector.grad(grads).expect("tracked"));
+                        assert_close(&fast, &slow, &format!("{case} gradient of a vector"));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_far_from_zero_keep_their_variance() {
+        let device = Device::flex();
+        let norm = NormConfig::layer(1e-6).init(64, &device);
+        // Quarters this far out are exact in float32.
+        let x = (random([1, 1, 5, 64], &device) * 16.0).round() * 0.25 + 10_000.0;
+        let [scale, shift] = [Tensor::ones([64], &device), Tensor::zeros([64], &device)]
+            .map(|vector: Tensor<1>| vector.cast(DType::F64));
+        let exact = composed(x.clone().cast(DType::F64), scale, Some(shift), norm.config);
+        let difference = (norm.forward(x) - exact.cast(DType::F32)).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-3, "off by {difference}");
+    }
 
     #[test]
     fn both_norms_are_their_equations() {

@@ -1,17 +1,6 @@
 //! Figures as people write them.
 
-/// `12345` → `12,345`.
-pub(crate) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(crate) use ansatz_run::written::{count, is_share, label};
 
 /// A share in 0–1 as a percentage with `decimals` decimals: `97.22 %`.
 pub(crate) fn percent(share: f64, decimals: usize) -> String {
@@ -67,26 +56,12 @@ pub(crate) fn figure(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A figure's name as a label: `top_5_accuracy` → `top 5 accuracy`.
-pub(crate) fn label(name: &str) -> String {
-    name.replace(['_', '-'], " ")
-}
-
-/// Whether a figure of this name is a share in 0–1, best read as a percentage.
-pub(crate) fn is_share(name: &str) -> bool {
-    name.contains("accuracy")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn figures_are_written_as_people_write_them() {
-        assert_eq!(
-            ["0", "999", "1,000", "1,234,567"],
-            [0, 999, 1000, 1_234_567].map(count).each_ref().map(|x| x.as_str())
-        );
         assert_eq!(percent(0.97222, 2), "97.22\u{202f}%");
         assert_eq!(
             [bytes(12), bytes(2048), bytes(3 << 20), bytes(3 << 29)],

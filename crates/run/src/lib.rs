@@ -12,6 +12,7 @@ mod patch;
 mod summary;
 mod trained;
 mod weights;
+pub mod written;
 
 pub use atomic::{write_atomically, write_folder_atomically};
 pub use environment::{Environment, peak_memory_bytes};

@@ -13,8 +13,8 @@ pub(super) fn execute(arguments: &Predict, registry: &Registry, out: &mut dyn Wr
     let predictor = Predictor::load(&arguments.run, registry, &device)?;
     let files = predictor.files(&arguments.files)?;
     let mut failed = 0;
-    for file in &files {
-        match predictor.predict(file, arguments.top.get()) {
+    for prediction in predictor.predict(&files, arguments.top.get()) {
+        match prediction {
             Ok(prediction) if arguments.json => output::json(out, &prediction)?,
             Ok(prediction) => line(out, &prediction)?,
             Err(error) => {

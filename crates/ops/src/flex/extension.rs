@@ -94,7 +94,7 @@ pub(super) fn values(tensor: &FloatTensor<Flex>) -> Cow<'_, [f32]> {
 }
 
 /// The values of a float32 tensor, taken over where nobody else holds it.
-fn owned(tensor: FloatTensor<Flex>) -> Vec<f32> {
+pub(super) fn owned(tensor: FloatTensor<Flex>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("callers checked that the tensor is float32")
 }
 

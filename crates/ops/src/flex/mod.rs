@@ -1,6 +1,7 @@
 //! Kernels for burn's `flex` backend, which runs on the processor.
 
 mod accumulate;
+mod attention;
 mod buffer;
 mod causal;
 mod columns;
@@ -8,17 +9,21 @@ mod convolution;
 mod correlate;
 mod elementwise;
 mod extension;
+mod gate;
 mod gradient;
+mod lanes;
 mod layout;
 mod normalize;
 mod plane;
 mod pool;
+mod product;
 mod registers;
 mod scan;
 mod scan_extension;
 mod selective;
 mod selective_gradient;
 mod squash;
+mod token_norm;
 mod vector;
 mod vectorized;
 mod wkv;
@@ -27,12 +32,15 @@ mod wkv_extension;
 mod x86;
 
 use crate::SelectiveScan;
+pub(crate) use attention::attention;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{DType, Tensor};
 use extension::Extension;
+pub(crate) use gate::{Gate, gated};
 use plane::Window;
 use scan_extension::ScanExtension;
+pub(crate) use token_norm::token_norm;
 use wkv_extension::WkvExtension;
 
 /// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.

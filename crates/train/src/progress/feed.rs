@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ansatz_core::{Part, Scores};
+use ansatz_run::written::is_share;
 use burn_train::metric::{
     MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry, SerializedEntry,
 };
 use burn_train::renderer::{EvaluationName, MetricState, MetricsRenderer};
 
-use super::figures::{is_share, label};
+use super::figures::heading;
 use super::{Event, StepFigures};
 
 /// Feeds a renderer.
@@ -97,7 +98,7 @@ impl<R: MetricsRenderer> Feed<R> {
             _ if is_share(name) => (Some("%"), value * 100.0),
             _ => (None, value),
         };
-        let name = label(name);
+        let name = heading(name);
         let metric_id = MetricId::new(Arc::new(name.clone()));
         if self.registered.insert(name.clone()) {
             let attributes = NumericAttributes { unit: unit.map(str::to_owned), higher_is_better };

@@ -1,19 +1,7 @@
 //! Figures of a run as people read them, in lines and on the dashboard.
 
 use ansatz_core::Scores;
-
-/// `12345` → `12,345`.
-pub(super) fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use ansatz_run::written::{is_share, label};
 
 /// Seconds as `1:23` or `2:03:04`.
 pub(super) fn clock(seconds: f64) -> String {
@@ -22,15 +10,10 @@ pub(super) fn clock(seconds: f64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// Whether a figure of this name is a share in 0–1, best read as a percentage.
-pub(super) fn is_share(name: &str) -> bool {
-    name.contains("accuracy")
-}
-
-/// A figure's name as a label: `top_5_accuracy` → `Top 5 accuracy`.
-pub(super) fn label(name: &str) -> String {
-    let spaced = name.replace(['_', '-'], " ");
-    let mut letters = spaced.chars();
+/// A figure's name as a heading: `top_5_accuracy` → `Top 5 accuracy`.
+pub(super) fn heading(name: &str) -> String {
+    let label = label(name);
+    let mut letters = label.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
@@ -50,7 +33,7 @@ pub(super) fn in_full(scores: &Scores) -> String {
 
 fn in_words<'a>(values: impl IntoIterator<Item = (&'a String, &'a f64)>) -> String {
     let words = values.into_iter().map(|(name, value)| {
-        let label = name.replace(['_', '-'], " ");
+        let label = label(name);
         if is_share(name) { format!("{label} {:.2} %", value * 100.0) } else { format!("{label} {value:.4}") }
     });
     words.collect::<Vec<_>>().join(", ")
@@ -61,8 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_counts_are_short() {
+    fn times_are_short() {
         assert_eq!([clock(0.4), clock(83.4), clock(7384.0)], ["0:00", "1:23", "2:03:04"]);
-        assert_eq!([grouped(12), grouped(1234), grouped(1_234_567)], ["12", "1,234", "1,234,567"]);
     }
 }

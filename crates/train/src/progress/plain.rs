@@ -4,8 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use ansatz_core::{Part, Scores};
+use ansatz_run::written::count;
 
-use super::figures::{clock, grouped, in_full, in_short};
+use super::figures::{clock, in_full, in_short};
 use super::{Event, Listener, StepFigures};
 
 /// Seconds after which a long epoch gives a sign of life.
@@ -81,7 +82,7 @@ impl<W: Write> Plain<W> {
 
     fn start(&mut self, what: &str, resumed: u64) {
         self.write(&if resumed > 0 {
-            format!("{what}, going on behind step {}", grouped(resumed))
+            format!("{what}, going on behind step {}", count(resumed))
         } else {
             what.to_owned()
         });
@@ -132,7 +133,7 @@ impl<W: Write> Plain<W> {
             format!("{epoch:.decimals$}/{}", total_steps.div_ceil(steps_per_epoch.max(1))),
             unknown(loss, format!("{loss:.4}")),
             unknown(rate, format!("{rate:.2e}")),
-            unknown(speed, grouped(speed.round() as u64)),
+            unknown(speed, count(speed.round() as u64)),
             clock(elapsed),
             unknown(left, clock(left)),
         ];
@@ -142,7 +143,7 @@ impl<W: Write> Plain<W> {
 
     fn end(&mut self, reason: &str, step: u64, seconds: f64) {
         self.catch_up();
-        self.write(&format!("{reason} behind step {} after {}", grouped(step), clock(seconds)));
+        self.write(&format!("{reason} behind step {} after {}", count(step), clock(seconds)));
     }
 }
 
@@ -173,7 +174,7 @@ impl<W: Write> Listener for Plain<W> {
                     begun: (self.now)(),
                 };
                 let title = if title.trim().is_empty() { String::new() } else { format!("{title}: ") };
-                let (parameters, examples) = (grouped(*parameters as u64), grouped(*examples as u64));
+                let (parameters, examples) = (count(*parameters as u64), count(*examples as u64));
                 let what =
                     format!("{title}{parameters} parameters, {examples} training examples, on {device}");
                 self.start(&what, *step);
@@ -181,7 +182,7 @@ impl<W: Write> Listener for Plain<W> {
             Event::Step(figures) => self.step(*figures),
             Event::Evaluated { part: Part::Test, scores, .. } => {
                 self.catch_up();
-                let examples = grouped(scores.examples as u64);
+                let examples = count(scores.examples as u64);
                 self.write(&format!("test: {} over {examples} examples", in_full(scores)));
             }
             Event::Evaluated { scores, step, epoch, best, .. } => self.judged(scores, *step, *epoch, *best),
