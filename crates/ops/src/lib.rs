@@ -20,12 +20,14 @@ mod diagonal_scan;
 #[cfg(feature = "flex")]
 mod flex;
 mod linear_attention;
+mod mlstm;
 mod norm;
 mod normalization;
 mod padding;
 mod pooling;
 mod rotary;
 mod selective_scan;
+mod recurrence;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
@@ -39,6 +41,7 @@ pub use convolution::convolution;
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use diagonal_scan::diagonal_scan;
 pub use linear_attention::{LinearAttention, LogDecay};
+pub use mlstm::{MatrixMemory, MatrixMemoryInputs, matrix_memory};
 pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
 pub use padding::without_padding;
@@ -47,3 +50,5 @@ pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
 pub use selective_scan::SelectiveScan;
 pub use token_shift::token_shift;
 pub use wkv::{wkv, wkv_state};
+pub use selective_scan::SelectiveScan;
+pub use recurrence::{Cell, recurrence};

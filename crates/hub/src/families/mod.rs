@@ -32,6 +32,7 @@ mod rwkv7_author;
 mod s4d;
 mod t5;
 mod transformer;
+mod torch_recurrent;
 
 use crate::Family;
 
@@ -67,4 +68,7 @@ pub(crate) const ALL: &[Family] = &[
     s4d::FAMILY,
     t5::FAMILY,
     transformer::FAMILY,
+    torch_recurrent::GRU,
+    torch_recurrent::LSTM,
+    torch_recurrent::RNN,
 ];
