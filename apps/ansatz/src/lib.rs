@@ -37,6 +37,7 @@ pub fn builtin() -> Registry {
         .mixer::<ansatz_arch_recurrent::RnnConfig>()
         .mixer::<ansatz_arch_recurrent::LstmConfig>()
         .mixer::<ansatz_arch_recurrent::GruConfig>()
+        .mixer::<ansatz_arch_recurrent::MatrixLstmConfig>()
         .channel::<ansatz_arch_channel::MlpConfig>()
         .channel::<ansatz_arch_channel::GatedMlpConfig>()
         .channel::<ansatz_arch_channel::ExpertsConfig>()

@@ -5,5 +5,7 @@
 //! memory, Griffin's gated linear recurrence) give the state no say in its own gates, and so get a parallel form.
 
 mod classic;
+mod xlstm;
 
 pub use classic::{Direction, GruConfig, LstmConfig, Network, NetworkOutput, Reader, RnnActivation, RnnConfig};
+pub use xlstm::{MatrixLstm, MatrixLstmConfig};

@@ -33,6 +33,7 @@ mod s4d;
 mod t5;
 mod transformer;
 mod torch_recurrent;
+mod xlstm;
 
 use crate::Family;
 
@@ -71,4 +72,5 @@ pub(crate) const ALL: &[Family] = &[
     torch_recurrent::GRU,
     torch_recurrent::LSTM,
     torch_recurrent::RNN,
+    xlstm::FAMILY,
 ];

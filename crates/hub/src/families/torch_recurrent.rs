@@ -109,7 +109,7 @@ impl Subject for Layers {
         let Some(tokens) = stored.values("input.x") else {
             return Err(problem("there is no `input.x`".to_owned()));
         };
-        if !matches!(tokens.shape[..], [_, 1.., inputs] if inputs == self.inputs) {
+        if !matches!(tokens.shape[..], [_, length, inputs] if length > 0 && inputs == self.inputs) {
             return Err(problem(format!("`input.x` has the shape {:?}", tokens.shape)));
         }
         let tokens = Tensor::<3>::from_data(tokens.into_data(), &self.device);
