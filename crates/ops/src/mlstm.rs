@@ -166,18 +166,17 @@ mod tests {
         (Tensor::cat(outputs, 2), MatrixMemory { memory, maximum: maximum.reshape([batch, heads]) })
     }
 
-    /// In float64: where the normalizer comes near 0, the output is large and any rounding is seen in it.
-    fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-        Tensor::random(shape, Distribution::Normal(0.0, 1.0), (device, DType::F64))
+    fn random<const D: usize>(shape: [usize; D], options: (&Device, DType)) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), options)
     }
 
-    fn inputs([batch, heads, length, key, value]: [usize; 5], device: &Device) -> MatrixMemoryInputs {
+    fn inputs([batch, heads, length, key, value]: [usize; 5], options: (&Device, DType)) -> MatrixMemoryInputs {
         MatrixMemoryInputs {
-            query: random([batch, heads, length, key], device).require_grad(),
-            key: random([batch, heads, length, key], device).require_grad(),
-            value: random([batch, heads, length, value], device).require_grad(),
-            input: (random([batch, heads, length], device) * 4.0).require_grad(),
-            forget: activation::log_sigmoid(random([batch, heads, length], device) * 3.0 + 2.0)
+            query: random([batch, heads, length, key], options).require_grad(),
+            key: random([batch, heads, length, key], options).require_grad(),
+            value: random([batch, heads, length, value], options).require_grad(),
+            input: (random([batch, heads, length], options) * 4.0).require_grad(),
+            forget: activation::log_sigmoid(random([batch, heads, length], options) * 3.0 + 2.0)
                 .detach()
                 .require_grad(),
         }
@@ -186,15 +185,17 @@ mod tests {
     #[test]
     fn the_chunked_form_has_the_outputs_and_gradients_of_the_equations() {
         let device = Device::flex().autodiff();
+        // Where the normalizer comes near 0 the output is large, and any rounding is seen in it.
+        let options = (&device, DType::F64);
         for shape in [[1, 1, 1, 1, 1], [2, 3, 7, 4, 5], [1, 2, CHUNK, 3, 2], [2, 1, 2 * CHUNK + 9, 4, 6]] {
             let [batch, heads, length, key, value] = shape;
-            let inputs = inputs(shape, &device);
+            let inputs = inputs(shape, options);
             let before = MatrixMemory {
-                memory: random([batch, heads, key, value + 1], &device).require_grad(),
-                maximum: random([batch, heads], &device).require_grad(),
+                memory: random([batch, heads, key, value + 1], options).require_grad(),
+                maximum: random([batch, heads], options).require_grad(),
             };
-            let upstream = random([batch, heads, length, value], &device);
-            let of_memory = random([batch, heads, key, value + 1], &device);
+            let upstream = random([batch, heads, length, value], options);
+            let of_memory = random([batch, heads, key, value + 1], options);
             let run = |(output, after): (Tensor<4>, MatrixMemory)| {
                 let loss = (output.clone() * upstream.clone()).sum()
                     + (after.memory.clone() * of_memory.clone()).sum()
@@ -227,7 +228,7 @@ mod tests {
     fn gates_of_any_size_stay_finite() {
         let device = Device::flex().autodiff();
         for size in [-1e4, 1e4] {
-            let mut inputs = inputs([1, 2, 70, 3, 3], &device);
+            let mut inputs = inputs([1, 2, 70, 3, 3], (&device, DType::F32));
             inputs.input = Tensor::full([1, 2, 70], size, &device).require_grad();
             inputs.forget = Tensor::full([1, 2, 70], -1e4, &device).require_grad();
             let (output, _) = matrix_memory(inputs.clone(), None, EPSILON);
