@@ -4,10 +4,10 @@ use ansatz_core::{Build, Context, Mixer, Recurrent, State};
 use ansatz_ops::{MatrixMemory, MatrixMemoryInputs, matrix_memory};
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
-use burn::tensor::module::layer_norm;
 use burn::tensor::{Bool, Device, Tensor, activation, assert_shape};
 
 use super::MatrixLstmConfig;
+use super::heads::{head_norm, split};
 
 /// xLSTM's matrix memory as the 7B model has it (Beck et al. 2025, arXiv:2503.13427, equations 1 to 10).
 ///
@@ -85,12 +85,6 @@ impl MatrixLstm {
         }
     }
 
-    /// `[batch, length, heads × size]` → `[batch, heads, length, size]`.
-    fn split(&self, projected: Tensor<3>) -> Tensor<4> {
-        let [batch, length, width] = projected.dims();
-        projected.reshape([batch, length, self.heads, width / self.heads]).swap_dims(1, 2)
-    }
-
     /// The logarithm of a gate before it is squashed, `[batch, heads, length]`.
     fn gate(&self, gate: &Linear, tokens: Tensor<3>) -> Tensor<3> {
         let gate = gate.forward(tokens).swap_dims(1, 2);
@@ -116,15 +110,10 @@ impl MatrixLstm {
         let [batch, length, width] = tokens.dims();
         let [input, forget] = self.gates(tokens.clone(), real);
         let [query, key, value] =
-            [&self.query, &self.key, &self.value].map(|map| self.split(map.forward(tokens.clone())));
+            [&self.query, &self.key, &self.value].map(|map| split(self.heads, map.forward(tokens.clone())));
         let inputs = MatrixMemoryInputs { query, key, value, input, forget };
         let (read, memory) = matrix_memory(inputs, before, self.epsilon);
-        let [_, _, _, size] = read.dims();
-        // Each head is brought to mean 0 and variance 1 for itself.
-        let ones = Tensor::ones([size], (&read.device(), read.dtype()));
-        let read = layer_norm(read, ones, None, self.norm_epsilon);
-        let read = read.swap_dims(1, 2).reshape([batch, length, self.heads * size]);
-        let mut read = read * self.scale.val().unsqueeze();
+        let mut read = head_norm(read, self.norm_epsilon) * self.scale.val().unsqueeze();
         if let Some(shift) = &self.shift {
             read = read + shift.val().unsqueeze();
         }

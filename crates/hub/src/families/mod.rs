@@ -34,6 +34,7 @@ mod t5;
 mod transformer;
 mod torch_recurrent;
 mod xlstm;
+mod xlstm_blocks;
 
 use crate::Family;
 
@@ -73,4 +74,5 @@ pub(crate) const ALL: &[Family] = &[
     torch_recurrent::LSTM,
     torch_recurrent::RNN,
     xlstm::FAMILY,
+    xlstm_blocks::FAMILY,
 ];
