@@ -10,8 +10,11 @@ mod griffin;
 mod xlstm;
 
 pub use block_linear::BlockLinear;
-pub use classic::{Direction, GruConfig, LstmConfig, Network, NetworkOutput, Reader, RnnActivation, RnnConfig};
+pub use classic::{
+    Direction, GruConfig, LstmConfig, Network, NetworkOutput, Reader, RnnActivation, RnnConfig,
+};
 pub use griffin::{GatedRecurrence, RgLru, RgLruConfig};
 pub use xlstm::{
-    MatrixLstm, MatrixLstmConfig, ProjectedMatrixLstm, ProjectedMatrixLstmConfig, ScalarLstm, ScalarLstmConfig,
+    MatrixLstm, MatrixLstmConfig, ProjectedMatrixLstm, ProjectedMatrixLstmConfig, ScalarLstm,
+    ScalarLstmConfig,
 };

@@ -28,6 +28,7 @@ mod pooling;
 mod rotary;
 mod selective_scan;
 mod recurrence;
+mod selective_scan;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
@@ -47,8 +48,7 @@ pub use normalization::{Normalized, batch_norm};
 pub use padding::without_padding;
 pub use pooling::max_pool;
 pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
+pub use recurrence::{Cell, recurrence};
 pub use selective_scan::SelectiveScan;
 pub use token_shift::token_shift;
 pub use wkv::{wkv, wkv_state};
-pub use selective_scan::SelectiveScan;
-pub use recurrence::{Cell, recurrence};

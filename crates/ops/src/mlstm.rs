@@ -115,7 +115,10 @@ fn chunk(inputs: MatrixMemoryInputs, before: MatrixMemory, epsilon: f64) -> (Ten
     let future = Tensor::<2, burn::tensor::Bool>::tril_mask([length, length], 0, &value.device());
     let logarithms = weight.clone().unsqueeze_dim::<4>(2) - largest.clone().unsqueeze_dim::<4>(3);
     let weights = logarithms
-        .mask_fill(future.reshape([1, 1, length, length]).expand([batch, heads, length, length]), f32::NEG_INFINITY)
+        .mask_fill(
+            future.reshape([1, 1, length, length]).expand([batch, heads, length, length]),
+            f32::NEG_INFINITY,
+        )
         .exp();
     let scores = query.clone().matmul(key.clone().swap_dims(2, 3)) * weights;
     let carried = (earlier.clone() - largest.clone()).exp().unsqueeze_dim::<4>(3);
@@ -170,7 +173,10 @@ mod tests {
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), options)
     }
 
-    fn inputs([batch, heads, length, key, value]: [usize; 5], options: (&Device, DType)) -> MatrixMemoryInputs {
+    fn inputs(
+        [batch, heads, length, key, value]: [usize; 5],
+        options: (&Device, DType),
+    ) -> MatrixMemoryInputs {
         MatrixMemoryInputs {
             query: random([batch, heads, length, key], options).require_grad(),
             key: random([batch, heads, length, key], options).require_grad(),
@@ -233,7 +239,10 @@ mod tests {
             inputs.forget = Tensor::full([1, 2, 70], -1e4, &device).require_grad();
             let (output, _) = matrix_memory(inputs.clone(), None, EPSILON);
             let gradients = output.clone().sum().backward();
-            for tensor in [output.inner().flatten::<1>(0, 3), inputs.input.grad(&gradients).expect("tracked").flatten(0, 2)] {
+            for tensor in [
+                output.inner().flatten::<1>(0, 3),
+                inputs.input.grad(&gradients).expect("tracked").flatten(0, 2),
+            ] {
                 assert!(tensor.into_data().iter::<f32>().all(f32::is_finite), "gates of {size}");
             }
         }

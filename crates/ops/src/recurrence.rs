@@ -117,7 +117,8 @@ fn composed(
         let r = state[0].clone().matmul(weight.clone()) + bias.clone().unsqueeze();
         let mut next = cell.step(x, r, &state);
         if let Some(real) = &real {
-            let padding = real.clone().narrow(0, time, 1).bool_not().reshape([batch, 1]).expand([batch, hidden]);
+            let padding =
+                real.clone().narrow(0, time, 1).bool_not().reshape([batch, 1]).expand([batch, hidden]);
             let kept = next.into_iter().zip(state).map(|(next, old)| next.mask_where(padding.clone(), old));
             next = kept.collect();
         }
@@ -155,8 +156,7 @@ mod tests {
                 let real = padded.then(|| {
                     Tensor::<2>::random([length, batch], Distribution::Default, &device).greater_elem(0.3)
                 });
-                let upstream =
-                    random([length + cell.states() - 1, batch, hidden], 1.0, &device).detach();
+                let upstream = random([length + cell.states() - 1, batch, hidden], 1.0, &device).detach();
                 let run = |form: fn(_, _, _, _, _, _) -> Tensor<3>| {
                     let (inputs, weight) = (inputs.clone(), weight.clone());
                     let y = form(cell, inputs, weight, bias.clone(), initial.clone(), real.clone());
@@ -171,9 +171,11 @@ mod tests {
                         [&fast_gradients, &slow_gradients].map(|all| tensor.grad(all).expect("tracked"));
                     assert_close(&fast, &slow, &format!("{case}: gradient of the {name}"));
                 }
-                let [fast, slow] = [&fast_gradients, &slow_gradients].map(|all| weight.grad(all).expect("tracked"));
+                let [fast, slow] =
+                    [&fast_gradients, &slow_gradients].map(|all| weight.grad(all).expect("tracked"));
                 assert_close(&fast, &slow, &format!("{case}: gradient of the weight"));
-                let [fast, slow] = [&fast_gradients, &slow_gradients].map(|all| bias.grad(all).expect("tracked"));
+                let [fast, slow] =
+                    [&fast_gradients, &slow_gradients].map(|all| bias.grad(all).expect("tracked"));
                 assert_close(&fast, &slow, &format!("{case}: gradient of the bias"));
             }
         }

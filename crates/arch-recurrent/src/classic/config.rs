@@ -91,7 +91,8 @@ macro_rules! configs {
 }
 
 fn check(hidden: Option<usize>, layers: usize) -> Result<(), ConfigError> {
-    let problem = |key: &str, value: usize, expected: &str| Err(ConfigError::value(key, value.to_string(), expected));
+    let problem =
+        |key: &str, value: usize, expected: &str| Err(ConfigError::value(key, value.to_string(), expected));
     match hidden {
         Some(hidden) if !(1..=65536).contains(&hidden) => problem("hidden", hidden, "1 up to 65536"),
         _ if !(1..=256).contains(&layers) => problem("layers", layers, "1 up to 256"),
@@ -139,9 +140,13 @@ mod tests {
     #[test]
     fn only_another_width_is_projected() {
         let device = ansatz_device::open("cpu").unwrap();
-        for (hidden, bidirectional, projected) in
-            [(None, false, false), (None, true, false), (Some(8), false, false), (Some(8), true, true), (Some(3), false, true)]
-        {
+        for (hidden, bidirectional, projected) in [
+            (None, false, false),
+            (None, true, false),
+            (Some(8), false, false),
+            (Some(8), true, true),
+            (Some(3), false, true),
+        ] {
             let config = LstmConfig { hidden, bidirectional, ..LstmConfig::default() };
             assert_eq!(config.build(8, &device).unwrap().output.is_some(), projected, "{config:?}");
         }

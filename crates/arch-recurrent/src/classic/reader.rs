@@ -109,9 +109,12 @@ mod tests {
 
     #[test]
     fn lstms_conform() {
-        for (hidden, layers, bidirectional, bias) in
-            [(None, 1, false, true), (Some(7), 2, false, false), (None, 2, true, true), (Some(3), 1, true, false)]
-        {
+        for (hidden, layers, bidirectional, bias) in [
+            (None, 1, false, true),
+            (Some(7), 2, false, false),
+            (None, 2, true, true),
+            (Some(3), 1, true, false),
+        ] {
             conforms(&LstmConfig { hidden, layers, bidirectional, bias }, bidirectional);
         }
     }

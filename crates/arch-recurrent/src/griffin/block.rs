@@ -82,7 +82,8 @@ impl Mixer for RgLru {
 
     fn flops(&self, length: usize) -> u64 {
         let linears = [&self.input, &self.gate, &self.output];
-        let projections: usize = linears.iter().map(|linear| 2 * linear.weight.lazy_shape().num_elements()).sum();
+        let projections: usize =
+            linears.iter().map(|linear| 2 * linear.weight.lazy_shape().num_elements()).sum();
         length as u64 * (projections as u64 + self.convolution.flops() + self.recurrence.flops())
     }
 }

@@ -29,7 +29,8 @@ impl Default for RgLruConfig {
 
 impl Component for RgLruConfig {
     const KIND: &'static str = "rg-lru";
-    const ABOUT: &'static str = "Griffin's recurrent block: a convolution and a linear recurrence under two gates";
+    const ABOUT: &'static str =
+        "Griffin's recurrent block: a convolution and a linear recurrence under two gates";
     const CITATION: &'static str = "De et al., Griffin: Mixing Gated Linear Recurrences with Local Attention for \
         Efficient Language Models, 2024, arXiv:2402.19427";
 
@@ -85,8 +86,14 @@ mod tests {
         let default = RgLruConfig::default();
         for (config, named) in [
             (RgLruConfig { heads: 0, ..default.clone() }, "`heads`: 0 heads"),
-            (RgLruConfig { heads: 3, ..default.clone() }, "`heads`: 3 heads do not divide a state of 8 values"),
-            (RgLruConfig { inner: Some(6), ..default.clone() }, "`inner`: 4 heads do not divide a state of 6"),
+            (
+                RgLruConfig { heads: 3, ..default.clone() },
+                "`heads`: 3 heads do not divide a state of 8 values",
+            ),
+            (
+                RgLruConfig { inner: Some(6), ..default.clone() },
+                "`inner`: 4 heads do not divide a state of 6",
+            ),
             (RgLruConfig { convolution: 0, ..default }, "`convolution`: 0"),
         ] {
             let message = config.build(8, &Build::new(&registry, &device)).unwrap_err().to_string();

@@ -53,15 +53,16 @@ impl GatedRecurrence {
     /// token is the first of all.
     pub(super) fn forward(&self, x: Tensor<3>, before: Option<Tensor<2>>) -> (Tensor<3>, Tensor<2>) {
         let [_, length, _] = x.dims();
-        let [input, recurrence] =
-            [&self.input_gate, &self.recurrence_gate].map(|gate| activation::sigmoid(gate.forward(x.clone())));
+        let [input, recurrence] = [&self.input_gate, &self.recurrence_gate]
+            .map(|gate| activation::sigmoid(gate.forward(x.clone())));
         let rate = activation::softplus(self.decay.val(), 1.0) * -POWER;
         let logarithm = recurrence * rate.unsqueeze();
         let decay = logarithm.clone().exp();
         let mut root = square_root((logarithm * 2.0).exp().neg() + 1.0);
         if before.is_none() {
             let first = root.clone().narrow(1, 0, 1).ones_like();
-            root = if length == 1 { first } else { Tensor::cat(vec![first, root.narrow(1, 1, length - 1)], 1) };
+            root =
+                if length == 1 { first } else { Tensor::cat(vec![first, root.narrow(1, 1, length - 1)], 1) };
         }
         diagonal_scan(decay, x * input * root, before)
     }

@@ -57,7 +57,8 @@ impl Component for MatrixLstmConfig {
         this block: Beck et al., xLSTM 7B, 2025, arXiv:2503.13427";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
-        let sizes = [("heads", Some(self.heads)), ("key_width", self.key_width), ("value_width", self.value_width)];
+        let sizes =
+            [("heads", Some(self.heads)), ("key_width", self.key_width), ("value_width", self.value_width)];
         for (key, size) in sizes {
             if size == Some(0) {
                 return Err(ConfigError::value(key, "0", "at least 1"));
@@ -116,7 +117,10 @@ mod tests {
             (MatrixLstmConfig { gate_cap: -1.0, ..default.clone() }, "`gate_cap`: -1"),
             (MatrixLstmConfig { epsilon: 0.0, ..default.clone() }, "`epsilon`: 0"),
             (MatrixLstmConfig { norm_epsilon: f64::NAN, ..default.clone() }, "`norm_epsilon`: NaN"),
-            (MatrixLstmConfig { heads: 3, value_width: Some(2), ..default }, "3 heads do not divide a width of 8"),
+            (
+                MatrixLstmConfig { heads: 3, value_width: Some(2), ..default },
+                "3 heads do not divide a width of 8",
+            ),
         ] {
             let message = config.build(8, &Build::new(&registry, &device)).unwrap_err().to_string();
             assert!(message.contains(named), "{message}");

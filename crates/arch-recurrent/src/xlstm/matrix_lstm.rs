@@ -54,7 +54,12 @@ impl MatrixLstm {
     /// Drawn as xLSTM 7B is (Beck et al. 2025, section 3.3): projections normal with deviation √(2 / 5 width)
     /// (Nguyen and Salazar 2019), the last one with 2 / (blocks √width); the gates begin closed and the same for
     /// all tokens, with an input bias of −10 and forget biases from 3 to 6.
-    pub(super) fn new(width: usize, [key, value]: [usize; 2], config: &MatrixLstmConfig, build: &Build) -> Self {
+    pub(super) fn new(
+        width: usize,
+        [key, value]: [usize; 2],
+        config: &MatrixLstmConfig,
+        build: &Build,
+    ) -> Self {
         let (heads, device) = (config.heads, build.device);
         let normal = |std: f64| Initializer::Normal { mean: 0.0, std };
         let linear = |inputs: usize, outputs: usize, std: f64| Linear {
@@ -144,8 +149,7 @@ impl Mixer for MatrixLstm {
             &self.output,
         ];
         let projections: usize = linears.iter().map(|linear| linear.weight.lazy_shape().num_elements()).sum();
-        let [key, value] =
-            [&self.query, &self.value].map(|map| map.weight.lazy_shape()[1] / self.heads);
+        let [key, value] = [&self.query, &self.value].map(|map| map.weight.lazy_shape()[1] / self.heads);
         // Writing to the memory, which also holds the normalizer, and reading it; as the recurrent form counts.
         let memory = 2 * self.heads * key * (value + 1);
         2 * length as u64 * (projections + memory) as u64
@@ -155,8 +159,7 @@ impl Mixer for MatrixLstm {
 impl Recurrent for MatrixLstm {
     fn state(&self, batch: usize, device: &Device) -> State {
         let weight = self.query.weight.val();
-        let [key, value] =
-            [&self.query, &self.value].map(|map| map.weight.lazy_shape()[1] / self.heads);
+        let [key, value] = [&self.query, &self.value].map(|map| map.weight.lazy_shape()[1] / self.heads);
         let options = (device, weight.dtype());
         State::new()
             .with(MEMORY, Tensor::<4>::zeros([batch, self.heads, key, value + 1], options))
@@ -192,7 +195,13 @@ mod tests {
         let default = MatrixLstmConfig::default();
         for config in [
             default.clone(),
-            MatrixLstmConfig { heads: 3, key_width: Some(2), value_width: Some(5), bias: true, ..default.clone() },
+            MatrixLstmConfig {
+                heads: 3,
+                key_width: Some(2),
+                value_width: Some(5),
+                bias: true,
+                ..default.clone()
+            },
             MatrixLstmConfig { heads: 1, gate_cap: 0.0, ..default },
         ] {
             let build = |width: usize, device: &Device| config.init(width, &Build::new(&registry, device));

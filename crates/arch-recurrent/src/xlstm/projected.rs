@@ -1,6 +1,9 @@
 //! The matrix memory inside an expansion of the tokens: the block of the first xLSTM.
 
-use ansatz_core::{BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result, State};
+use ansatz_core::{
+    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
+    State,
+};
 use ansatz_ops::{CausalConvolution, MatrixMemory, MatrixMemoryInputs, matrix_memory, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
@@ -46,7 +49,8 @@ impl Component for ProjectedMatrixLstmConfig {
     const KIND: &'static str = "mlstm-block";
     const ABOUT: &'static str =
         "xLSTM's matrix memory inside an expansion of the tokens, with a convolution in front of it";
-    const CITATION: &'static str = "Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, arXiv:2405.04517, figure 10";
+    const CITATION: &'static str =
+        "Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, arXiv:2405.04517, figure 10";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
         for (key, size) in [("heads", self.heads), ("projection_block", self.projection_block)] {
@@ -266,7 +270,13 @@ mod tests {
         let default = ProjectedMatrixLstmConfig::default();
         for config in [
             default.clone(),
-            ProjectedMatrixLstmConfig { heads: 3, inner: Some(6), convolution: 1, projection_block: 2, ..default },
+            ProjectedMatrixLstmConfig {
+                heads: 3,
+                inner: Some(6),
+                convolution: 1,
+                projection_block: 2,
+                ..default
+            },
         ] {
             let build = |width: usize, device: &Device| config.init(width, &Build::new(&registry, device));
             let checked = ansatz_conformance::mixer(build).named(format!("{config:?}")).check(&device);
@@ -282,7 +292,10 @@ mod tests {
         let default = ProjectedMatrixLstmConfig::default();
         for (config, named) in [
             (ProjectedMatrixLstmConfig { heads: 3, ..default.clone() }, "`heads`: 3 does not divide"),
-            (ProjectedMatrixLstmConfig { projection_block: 5, ..default.clone() }, "`projection_block`: 5 does not"),
+            (
+                ProjectedMatrixLstmConfig { projection_block: 5, ..default.clone() },
+                "`projection_block`: 5 does not",
+            ),
             (ProjectedMatrixLstmConfig { heads: 0, ..default.clone() }, "`heads`: 0"),
             (ProjectedMatrixLstmConfig { epsilon: -1.0, ..default }, "`epsilon`: -1"),
         ] {

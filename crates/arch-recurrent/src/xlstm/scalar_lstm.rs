@@ -1,6 +1,9 @@
 //! The scalar memory of xLSTM, whose gates see the state.
 
-use ansatz_core::{BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result, State};
+use ansatz_core::{
+    BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
+    State,
+};
 use ansatz_ops::{CausalConvolution, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -36,7 +39,8 @@ impl Component for ScalarLstmConfig {
     const KIND: &'static str = "slstm";
     const ABOUT: &'static str =
         "xLSTM's scalar memory: an LSTM with exponential gates and heads, token by token alone";
-    const CITATION: &'static str = "Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, arXiv:2405.04517";
+    const CITATION: &'static str =
+        "Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, arXiv:2405.04517";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
         if self.heads == 0 {
@@ -138,7 +142,8 @@ impl ScalarLstm {
             let place = (value % size) as f32 / (size.max(2) - 1) as f32;
             5.0 - 12.0 * place.powf(0.3 + 1.3 * depth)
         };
-        let bias: Vec<f32> = (0..4 * width).map(|at| if at / width == 1 { forget(at % width) } else { 0.0 }).collect();
+        let bias: Vec<f32> =
+            (0..4 * width).map(|at| if at / width == 1 { forget(at % width) } else { 0.0 }).collect();
         Self {
             convolution: CausalConvolution::new(width, config.convolution, true, device),
             input_gate: gate(),
@@ -217,7 +222,8 @@ impl ScalarLstm {
             carried = Some(after);
         }
         let read = Tensor::stack::<3>(outputs, 1).reshape([batch, length, self.heads, width / self.heads]);
-        let output = head_norm(read.swap_dims(1, 2), self.norm_epsilon) * (self.scale.val() + 1.0).unsqueeze();
+        let output =
+            head_norm(read.swap_dims(1, 2), self.norm_epsilon) * (self.scale.val() + 1.0).unsqueeze();
         assert_shape!(output, [batch, length, width]);
         (output, window, carried)
     }
@@ -258,8 +264,12 @@ impl Recurrent for ScalarLstm {
         let [hidden, cell, normalizer, maximum] =
             CARRIED.map(|name| state.take::<2>(name).filter(|_| state.position > 0));
         let before = hidden.zip(cell).zip(normalizer.zip(maximum));
-        let before = before
-            .map(|((hidden, cell), (normalizer, maximum))| Carried { hidden, cell, normalizer, maximum });
+        let before = before.map(|((hidden, cell), (normalizer, maximum))| Carried {
+            hidden,
+            cell,
+            normalizer,
+            maximum,
+        });
         let (output, window, after) = self.run(tokens, state.take(WINDOW), before);
         if let Some(after) = after {
             let tensors = [after.hidden, after.cell, after.normalizer, after.maximum];
@@ -289,7 +299,9 @@ mod tests {
         let device = ansatz_device::open("cpu").unwrap();
         let registry = Registry::default();
         let default = ScalarLstmConfig::default();
-        for config in [ScalarLstmConfig { heads: 2, ..default.clone() }, ScalarLstmConfig { convolution: 1, ..default }] {
+        for config in
+            [ScalarLstmConfig { heads: 2, ..default.clone() }, ScalarLstmConfig { convolution: 1, ..default }]
+        {
             let build = |width: usize, device: &Device| config.init(width, &Build::new(&registry, device));
             let checked = ansatz_conformance::mixer(build).named(format!("{config:?}")).check(&device);
             let report = checked.unwrap_or_else(|failure| panic!("{failure}"));

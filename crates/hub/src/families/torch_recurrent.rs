@@ -46,7 +46,8 @@ fn tanh() -> String {
 }
 
 fn is(folder: &Folder, name: &str) -> bool {
-    folder.model_type().is_none() && folder.class().is_some_and(|class| class == format!("torch.nn.modules.rnn.{name}"))
+    folder.model_type().is_none()
+        && folder.class().is_some_and(|class| class == format!("torch.nn.modules.rnn.{name}"))
 }
 
 fn open(folder: &Folder, _registry: &Registry, device: &Device) -> Result<Box<dyn Subject>> {
@@ -104,8 +105,9 @@ struct Layers {
 impl Subject for Layers {
     fn outputs(&self, stored: &TensorFile) -> Result<BTreeMap<String, Values>> {
         let wanted = format!("`input.x` [batch, length, {}]", self.inputs);
-        let problem =
-            |problem: String| Error::input(stored.path().display(), problem, wanted.as_str(), "restore the file");
+        let problem = |problem: String| {
+            Error::input(stored.path().display(), problem, wanted.as_str(), "restore the file")
+        };
         let Some(tokens) = stored.values("input.x") else {
             return Err(problem("there is no `input.x`".to_owned()));
         };

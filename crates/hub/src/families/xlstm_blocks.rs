@@ -17,7 +17,9 @@ use crate::{Family, Folder, LanguageModel, Names, Options, Subject, refuse};
 /// The config of the package has no `model_type`: which class it is of stands beside it.
 pub(super) const FAMILY: Family = Family {
     name: "xlstm-blocks",
-    matches: |folder| folder.model_type().is_none() && folder.class() == Some("xlstm.xlstm_lm_model.xLSTMLMModel"),
+    matches: |folder| {
+        folder.model_type().is_none() && folder.class() == Some("xlstm.xlstm_lm_model.xLSTMLMModel")
+    },
     open,
 };
 
@@ -125,7 +127,8 @@ fn names(options: &Blocks) -> Names {
     let mut names = Names::new();
     names.same("token_embedding.weight", EMBEDDING);
     for (block, kind) in options.blocks.iter().enumerate() {
-        let (published, ours) = (format!("xlstm_block_stack.blocks.{block}"), format!("backbone.blocks.{block}"));
+        let (published, ours) =
+            (format!("xlstm_block_stack.blocks.{block}"), format!("backbone.blocks.{block}"));
         let (layer, mixer) = (format!("{published}.xlstm"), format!("{ours}.mixer"));
         names.scale(&format!("{published}.xlstm_norm"), &format!("{ours}.mixer_norm"));
         names.unsqueezed(format!("{layer}.conv1d.conv.weight"), format!("{mixer}.convolution.weight"), 1);
@@ -138,7 +141,10 @@ fn names(options: &Blocks) -> Names {
                     names.linear(&format!("{layer}.{published}"), &format!("{mixer}.{ours}"));
                 }
                 for (published, ours) in [("igate", "input_gate"), ("fgate", "forget_gate")] {
-                    names.linear_with_bias(&format!("{layer}.mlstm_cell.{published}"), &format!("{mixer}.{ours}"));
+                    names.linear_with_bias(
+                        &format!("{layer}.mlstm_cell.{published}"),
+                        &format!("{mixer}.{ours}"),
+                    );
                 }
                 names.scale(&format!("{layer}.mlstm_cell.outnorm"), &mixer);
                 names.same(format!("{layer}.learnable_skip"), format!("{mixer}.skip"));
@@ -146,12 +152,19 @@ fn names(options: &Blocks) -> Names {
             }
             Kind::Slstm => {
                 // The package hands the map it calls forget gate to the input gate, and the other way round.
-                let maps =
-                    [("fgate", "input_gate"), ("igate", "forget_gate"), ("zgate", "candidate"), ("ogate", "output_gate")];
+                let maps = [
+                    ("fgate", "input_gate"),
+                    ("igate", "forget_gate"),
+                    ("zgate", "candidate"),
+                    ("ogate", "output_gate"),
+                ];
                 for (published, ours) in maps {
                     names.linear(&format!("{layer}.{published}"), &format!("{mixer}.{ours}"));
                 }
-                names.transposed(format!("{layer}.slstm_cell._recurrent_kernel_"), format!("{mixer}.recurrent"));
+                names.transposed(
+                    format!("{layer}.slstm_cell._recurrent_kernel_"),
+                    format!("{mixer}.recurrent"),
+                );
                 names.same(format!("{layer}.slstm_cell._bias_"), format!("{mixer}.bias"));
                 names.scale(&format!("{layer}.group_norm"), &mixer);
                 names.scale(&format!("{published}.ffn_norm"), &format!("{ours}.channel_norm"));
