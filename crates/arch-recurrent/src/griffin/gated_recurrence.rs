@@ -43,7 +43,7 @@ impl GatedRecurrence {
             Initializer::Uniform { min: 0.9 * 0.9, max: 0.999 * 0.999 }.init([heads * size], device);
         Self {
             // softplus⁻¹(−½ log u) = log(exp(−½ log u) − 1)
-            decay: square.map(|square| ((square.log() * -0.5).exp() - 1.0).log().detach().require_grad()),
+            decay: Param::from_tensor(((square.val().log() * -0.5).exp() - 1.0).log().detach()),
             input_gate: BlockLinear::new([heads, size, size], &normal, true, device),
             recurrence_gate: BlockLinear::new([heads, size, size], &normal, true, device),
         }
