@@ -100,6 +100,19 @@ impl LoadedLanguageModel {
         let tokens = form.step(features.tokens.clone(), state, &context);
         Ok(self.model.head.forward(features.with_tokens(tokens)))
     }
+
+    /// The logits of all tokens, each one step of the recurrent form, `[batch, length, vocabulary]`.
+    fn one_by_one(&self, stored: &TensorFile, form: &dyn Recurrent) -> Result<Values> {
+        let tokens = self.inputs(stored, false)?.int::<2>(TOKENS)?;
+        let [batch, length] = tokens.dims();
+        let mut state = form.state(batch, &self.device);
+        let steps = (0..length).map(|at| {
+            let token = tokens.clone().narrow(1, at, 1).into_data();
+            Ok(Values::from_data(self.step(token, form, &mut state)?.into_data()))
+        });
+        let steps = steps.collect::<Result<Vec<_>>>()?;
+        Ok(Values::joined(&steps, 1).expect("every step has the same shape"))
+    }
 }
 
 impl Subject for LoadedLanguageModel {
@@ -115,6 +128,12 @@ impl Subject for LoadedLanguageModel {
         for (index, tokens) in hidden.into_iter().enumerate().step_by(self.plan.blocks_per_layer) {
             let layer = index / self.plan.blocks_per_layer;
             outputs.insert(format!("hidden_states.{layer}"), tokens);
+        }
+        // Some references also store what their recurrent form made of the same tokens.
+        if stored.get("output.logits_recurrent").is_some()
+            && let Some(form) = self.model.backbone.recurrent()
+        {
+            outputs.insert("logits_recurrent".to_owned(), self.one_by_one(stored, form)?);
         }
         Ok(outputs)
     }

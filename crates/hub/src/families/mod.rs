@@ -38,6 +38,9 @@ mod rwkv7_author;
 mod s4d;
 mod t5;
 mod transformer;
+mod torch_recurrent;
+mod xlstm;
+mod xlstm_blocks;
 
 use crate::Family;
 
@@ -79,4 +82,9 @@ pub(crate) const ALL: &[Family] = &[
     s4d::FAMILY,
     t5::FAMILY,
     transformer::FAMILY,
+    torch_recurrent::GRU,
+    torch_recurrent::LSTM,
+    torch_recurrent::RNN,
+    xlstm::FAMILY,
+    xlstm_blocks::FAMILY,
 ];

@@ -17,6 +17,8 @@ mod normalize;
 mod plane;
 mod pool;
 mod product;
+mod recurrence;
+mod recurrence_extension;
 mod registers;
 mod scan;
 mod scan_extension;
@@ -35,13 +37,18 @@ use crate::SelectiveScan;
 pub(crate) use attention::attention;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 use extension::Extension;
 pub(crate) use gate::{Gate, gated};
 use plane::Window;
 use scan_extension::ScanExtension;
 pub(crate) use token_norm::token_norm;
 use wkv_extension::WkvExtension;
+use recurrence::Recurrence;
+use recurrence_extension::RecurrenceExtension;
+use std::sync::Arc;
+
+use crate::Cell;
 
 /// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.
 pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
@@ -167,6 +174,25 @@ pub(crate) fn selective_scan(scan: &SelectiveScan, initial: &Tensor<3>) -> Optio
     let states = initial.shape().num_elements();
     let y = row.clone().narrow(0, 0, outputs).reshape(x.dims());
     Some((y, row.narrow(0, outputs, states).reshape(initial.dims())))
+/// A recurrent cell along the time, where the kernel takes these tensors.
+pub(crate) fn recurrence(
+    cell: Cell,
+    [inputs, initial]: [&Tensor<3>; 2],
+    weight: &Tensor<2>,
+    bias: &Tensor<1>,
+    real: Option<&Tensor<2, Bool>>,
+) -> Option<Tensor<3>> {
+    if !(takes(inputs) && takes(initial) && takes(weight) && takes(bias)) {
+        return None;
+    }
+    let [length, batch, _] = inputs.dims();
+    let [_, _, hidden] = initial.dims();
+    let real = real.map(|real| Arc::new(real.to_data().iter::<bool>().collect()));
+    let shape = Recurrence { cell, length, batch, hidden, real };
+    let [inputs, initial] = [inputs, initial].map(|tensor| tensor.clone().into_dispatch());
+    let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
+    let outputs = <Dispatch as RecurrenceExtension>::recurrence(inputs, weight, bias, initial, shape);
+    Some(Tensor::from_dispatch(outputs))
 }
 
 /// The padding before each axis, where there is as much behind.
