@@ -31,14 +31,15 @@ mod qwen3_5;
 mod qwen3_hybrid;
 mod qwen3_next;
 mod rope;
+mod recurrent_gemma;
 mod rwkv4;
 mod rwkv6;
 mod rwkv7;
 mod rwkv7_author;
 mod s4d;
 mod t5;
-mod transformer;
 mod torch_recurrent;
+mod transformer;
 mod xlstm;
 mod xlstm_blocks;
 
@@ -75,16 +76,17 @@ pub(crate) const ALL: &[Family] = &[
     qwen3::FAMILY,
     qwen3_5::FAMILY,
     qwen3_next::FAMILY,
+    recurrent_gemma::FAMILY,
     rwkv4::FAMILY,
     rwkv6::FAMILY,
     rwkv7::FAMILY,
     rwkv7_author::FAMILY,
     s4d::FAMILY,
     t5::FAMILY,
-    transformer::FAMILY,
     torch_recurrent::GRU,
     torch_recurrent::LSTM,
     torch_recurrent::RNN,
+    transformer::FAMILY,
     xlstm::FAMILY,
     xlstm_blocks::FAMILY,
 ];

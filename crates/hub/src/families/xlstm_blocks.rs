@@ -1,12 +1,12 @@
 //! The first xLSTM, of matrix and scalar memories: Beck et al., xLSTM: Extended Long Short-Term Memory, 2024,
 //! arXiv:2405.04517, as its authors' package `xlstm` publishes it.
 
-use ansatz_arch_channel::{Activation, GatedMlpConfig};
+use ansatz_arch_channel::GatedMlpConfig;
 use ansatz_arch_recurrent::{ProjectedMatrixLstmConfig, ScalarLstmConfig};
 use ansatz_arch_stack::{PositionKind, StackConfig};
 use ansatz_core::{Choice, Registry, Result};
 use ansatz_data_text::EmbeddingConfig;
-use ansatz_ops::NormConfig;
+use ansatz_ops::{Activation, NormConfig};
 use ansatz_tasks::LanguageModelConfig;
 use burn::tensor::Device;
 use serde::Deserialize;

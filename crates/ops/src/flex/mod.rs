@@ -33,7 +33,7 @@ mod wkv_extension;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::SelectiveScan;
+use crate::{Cell, SelectiveScan};
 pub(crate) use attention::attention;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
@@ -41,14 +41,12 @@ use burn::tensor::{Bool, DType, Tensor};
 use extension::Extension;
 pub(crate) use gate::{Gate, gated};
 use plane::Window;
-use scan_extension::ScanExtension;
-pub(crate) use token_norm::token_norm;
-use wkv_extension::WkvExtension;
 use recurrence::Recurrence;
 use recurrence_extension::RecurrenceExtension;
+use scan_extension::ScanExtension;
 use std::sync::Arc;
-
-use crate::Cell;
+pub(crate) use token_norm::token_norm;
+use wkv_extension::WkvExtension;
 
 /// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.
 pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
@@ -174,6 +172,8 @@ pub(crate) fn selective_scan(scan: &SelectiveScan, initial: &Tensor<3>) -> Optio
     let states = initial.shape().num_elements();
     let y = row.clone().narrow(0, 0, outputs).reshape(x.dims());
     Some((y, row.narrow(0, outputs, states).reshape(initial.dims())))
+}
+
 /// A recurrent cell along the time, where the kernel takes these tensors.
 pub(crate) fn recurrence(
     cell: Cell,

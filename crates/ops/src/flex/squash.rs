@@ -57,9 +57,6 @@ pub(super) fn tanh(x: f32) -> f32 {
     for coefficient in
         [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3]
     {
-    for coefficient in [
-        2.000_187_9e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3,
-    ] {
         above = above.mul_add(square, coefficient);
     }
     let mut below = 1.198_258_4e-6f32;
@@ -129,10 +126,6 @@ mod tests {
         assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan() && softplus(f32::NAN).is_nan());
         assert_eq!(softplus(1e4), 1e4);
         assert!((0.0..1e-30).contains(&softplus(-1e4)));
-        for (x, expected) in [(f32::INFINITY, [1.0, 1.0]), (f32::NEG_INFINITY, [0.0, -1.0]), (1e4, [1.0, 1.0])] {
-            assert!((sigmoid(x) - expected[0]).abs() < 1e-37 && (tanh(x) - expected[1]).abs() < 1e-6, "{x}");
-        }
-        assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
     }
 
     /// `2/√π Σ (−1)ⁿ x^(2n+1) / (n! (2n+1))`: in float64 good to 1e-9 for |x| ≤ 4.
