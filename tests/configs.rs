@@ -1,22 +1,27 @@
 //! The configs that come with the workspace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ansatz_run::Experiment;
 
 use crate::program::workspace;
 
 fn configs() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(workspace().join("configs")).expect("the configs");
-    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("a folder of configs");
+        entries.filter_map(Result::ok).map(|entry| entry.path()).collect()
+    };
+    let top = list(&workspace().join("configs"));
+    let inner = top.iter().filter(|path| path.is_dir()).flat_map(|folder| list(folder)).collect::<Vec<_>>();
+    let all = top.into_iter().chain(inner);
+    all.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
 }
 
 #[test]
 fn every_config_is_valid_and_says_what_it_is() {
     let registry = ansatz::builtin();
     let configs = configs();
-    assert!(configs.len() >= 4);
+    assert!(configs.len() >= 14);
     for path in configs {
         let mut experiment = Experiment::read(&path, &[], &registry).expect("a valid config");
         ansatz_train::complete(&mut experiment).expect("valid training settings");

@@ -34,7 +34,13 @@ pub struct GatedMlpConfig {
 
 impl Default for GatedMlpConfig {
     fn default() -> Self {
-        Self { expansion: 8.0 / 3.0, hidden: None, activation: Activation::Silu, gate_scale: 1.0, bias: false }
+        Self {
+            expansion: 8.0 / 3.0,
+            hidden: None,
+            activation: Activation::Silu,
+            gate_scale: 1.0,
+            bias: false,
+        }
     }
 }
 

@@ -93,7 +93,12 @@ impl LoadedLanguageModel {
     }
 
     /// The logits of the next tokens behind `state`, `[batch, length, vocabulary]`.
-    pub(crate) fn step(&self, tokens: TensorData, form: &dyn Recurrent, state: &mut State) -> Result<Tensor<3>> {
+    pub(crate) fn step(
+        &self,
+        tokens: TensorData,
+        form: &dyn Recurrent,
+        state: &mut State,
+    ) -> Result<Tensor<3>> {
         let inputs = Inputs::new(vec![(TOKENS.to_owned(), tokens)], &self.device);
         let features: Features = self.model.stem.forward(&inputs)?;
         let context: Context = features.context();

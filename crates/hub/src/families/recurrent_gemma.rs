@@ -14,8 +14,11 @@ use serde::Deserialize;
 use crate::language_model::EMBEDDING;
 use crate::{Family, Folder, LanguageModel, Names, Options, Subject, refuse};
 
-pub(super) const FAMILY: Family =
-    Family { name: "recurrent-gemma", matches: |folder| folder.model_type() == Some("recurrent_gemma"), open };
+pub(super) const FAMILY: Family = Family {
+    name: "recurrent-gemma",
+    matches: |folder| folder.model_type() == Some("recurrent_gemma"),
+    open,
+};
 
 /// The options that matter, with the defaults of the published class.
 #[derive(Debug, Deserialize)]
@@ -177,19 +180,23 @@ fn names(options: &RecurrentGemma) -> Names {
         let (block, mixer) = (format!("{published}.temporal_block"), format!("{ours}.mixer"));
         names.scale(&format!("{published}.temporal_pre_norm"), &format!("{ours}.mixer_norm"));
         names.scale(&format!("{published}.channel_pre_norm"), &format!("{ours}.channel_norm"));
-        for (published_map, map) in [("gate_proj", "gate"), ("up_proj", "expand"), ("down_proj", "contract")] {
+        for (published_map, map) in [("gate_proj", "gate"), ("up_proj", "expand"), ("down_proj", "contract")]
+        {
             let place = format!("{published}.mlp_block.{published_map}");
             names.linear_with_bias(&place, &format!("{ours}.channel.{map}"));
         }
         match options.block_types[layer % options.block_types.len()] {
             Kind::Recurrent => {
-                for (published, map) in [("linear_x", "input"), ("linear_y", "gate"), ("linear_out", "output")] {
+                for (published, map) in
+                    [("linear_x", "input"), ("linear_y", "gate"), ("linear_out", "output")]
+                {
                     names.linear_with_bias(&format!("{block}.{published}"), &format!("{mixer}.{map}"));
                 }
                 names.unsqueezed(format!("{block}.conv_1d.weight"), format!("{mixer}.convolution.weight"), 1);
                 names.same(format!("{block}.conv_1d.bias"), format!("{mixer}.convolution.bias"));
                 names.same(format!("{block}.rg_lru.recurrent_param"), format!("{mixer}.recurrence.decay"));
-                for (published, gate) in [("input_gate", "input_gate"), ("recurrent_gate", "recurrence_gate")] {
+                for (published, gate) in [("input_gate", "input_gate"), ("recurrent_gate", "recurrence_gate")]
+                {
                     for part in ["weight", "bias"] {
                         let published = format!("{block}.rg_lru.{published}_{part}");
                         names.same(published, format!("{mixer}.recurrence.{gate}.{part}"));
