@@ -40,8 +40,9 @@ mod tests {
     use crate::testing::{assert_close, gradient, random};
     use burn::tensor::{DType, Device, Tolerance};
 
-    const FUNCTIONS: [(&str, fn(Tensor<4>) -> Tensor<4>); 3] =
-        [("gelu", gelu), ("gelu_tanh", gelu_tanh), ("silu", silu)];
+    type Function = fn(Tensor<4>) -> Tensor<4>;
+
+    const FUNCTIONS: [(&str, Function); 3] = [("gelu", gelu), ("gelu_tanh", gelu_tanh), ("silu", silu)];
 
     /// float64 takes the composed form.
     #[test]

@@ -14,8 +14,9 @@ pub(super) fn sum<const N: usize>(rows: [&[f32]; N], term: impl Fn([f32; N]) -> 
             sums[lane] += term(std::array::from_fn(|row| chunk[row][lane]));
         }
     }
-    for index in 0..chunks.iter().map(|(_, rest)| rest.len()).min().unwrap_or(0) {
-        sums[index] += term(std::array::from_fn(|row| chunks[row].1[index]));
+    let rest = chunks.iter().map(|(_, rest)| rest.len()).min().unwrap_or(0);
+    for (index, sum) in sums.iter_mut().enumerate().take(rest) {
+        *sum += term(std::array::from_fn(|row| chunks[row].1[index]));
     }
     sums.into_iter().sum()
 }

@@ -70,17 +70,11 @@ pub(super) fn tanh(x: f32) -> f32 {
 /// all that is farther out.
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
-    let bounded = if x > 4.0 {
-        4.0
-    } else if x < -4.0 {
-        -4.0
-    } else {
-        x
-    };
+    let bounded = x.clamp(-4.0, 4.0);
     let square = bounded * bounded;
     let mut above = -2.726_142_4e-10;
     for coefficient in
-        [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906e-4, -2.954_599_8e-3, -1.609_603_3e-2]
+        [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906e-4, -2.954_6e-3, -1.609_603_3e-2]
     {
         above = above * square + coefficient;
     }

@@ -59,19 +59,13 @@ fn distribution(x: f32) -> f32 {
 }
 
 /// 2 √(2/π) and the weight of the cube.
-const RATE: f32 = 1.595_769_1;
+const RATE: f32 = 2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
 const CUBE: f32 = 0.044_715;
 
 /// Held here no `x³` overflows, and the gate is as open or shut as it can be.
 #[inline(always)]
 fn bounded(x: f32) -> f32 {
-    if x > 1e4 {
-        1e4
-    } else if x < -1e4 {
-        -1e4
-    } else {
-        x
-    }
+    x.clamp(-1e4, 1e4)
 }
 
 /// `x σ(u)`, 0 where the gate is shut.
