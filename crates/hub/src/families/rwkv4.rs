@@ -145,7 +145,7 @@ mod tests {
         for (layer, (mixer, channel)) in mixers.iter().zip(&channels).enumerate() {
             tokens = tokens * mixer.skip + mixer.branch;
             tokens = tokens * channel.skip + channel.branch;
-            let halvings = ((layer + 1) / 2) as i32;
+            let halvings = layer.div_ceil(2) as i32;
             assert_eq!(tokens, 2.0 * (layer + 1) as f64 * 0.5f64.powi(halvings));
         }
     }
