@@ -60,8 +60,8 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 /// A published config as typed options.
 ///
-/// Every key must be known: to the family that reads it, or to the list of those that change no number. A network that silently
-/// leaves an option out computes other numbers than the published one.
+/// Every key must be known: to the family that reads it, or to the list of those that change no number. A network
+/// that silently leaves an option out computes other numbers than the published one.
 #[derive(Debug, Clone)]
 pub struct Options;
 
