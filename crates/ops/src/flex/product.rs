@@ -118,6 +118,7 @@ impl Product<'_> {
 }
 
 impl Kernel for Product<'_> {
+    #[inline(always)]
     unsafe fn run<V: Vector, const ROWS: usize, const COLUMNS: usize>(mut self) {
         let [_, columns, _] = self.size;
         let mut column = 0;
