@@ -2,8 +2,6 @@
 
 use ansatz_ops::masked_softmax;
 use burn::nn::Dropout;
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor};
 
 /// How a query and a key make a score.
@@ -42,13 +40,6 @@ impl Scores {
         hidden: Option<Tensor<4, Bool>>,
         dropout: &Dropout,
     ) -> Tensor<4> {
-        // burn's own attention is one pass on the CPU, but only without a gradient; where tokens are hidden its
-        // backends do not agree on the shape that a mask may have.
-        if hidden.is_none() && !query.device().is_autodiff() {
-            let options =
-                AttentionModuleOptions { scale: Some(self.scale), softcap: self.cap, is_causal: false };
-            return attention(query, key, value, None, None, options);
-        }
         let whole = dropout.prob == 0.0 || !query.device().is_autodiff();
         if whole && self.cap.is_none() {
             return ansatz_ops::attention(query, key, value, self.scale, None, hidden);

@@ -1,6 +1,7 @@
 //! The attention function: `softmax(scale · QKᵀ + bias) V`.
 
-use burn::tensor::{Bool, Device, Tensor, activation, assert_shape};
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, Device, Tensor, activation, assert_shape, module};
 
 /// Which keys each query must not see, true where hidden, of a shape that broadcasts to
 /// `[batch, heads, queries, keys]`; `None` where every query sees every key.
@@ -65,6 +66,12 @@ pub fn attention(
         && let Some(output) = crate::flex::attention(&query, &key, &value, scale, hidden.as_ref())
     {
         return output;
+    }
+    // burn's own attention is one pass on some devices, but only without a gradient; where keys are hidden its
+    // backends do not agree on the shape that a mask may have.
+    if bias.is_none() && hidden.is_none() && !query.device().is_autodiff() {
+        let options = AttentionModuleOptions { scale: Some(scale), ..AttentionModuleOptions::default() };
+        return module::attention(query, key, value, None, None, options);
     }
     composed(query, key, value, scale, bias, hidden)
 }
