@@ -4,8 +4,28 @@ use ansatz_core::Result;
 
 use crate::{Folder, Names, refuse};
 
+/// The values of a head's keys and of its values, where the options say that all heads together have `ratios` times the
+/// width: `expand_k` and `expand_v`.
+pub(crate) fn head_widths(
+    folder: &Folder,
+    [key, value]: [f64; 2],
+    width: usize,
+    heads: usize,
+) -> Result<[Option<usize>; 2]> {
+    let key = head_values(folder, "expand_k", key, width, heads)?;
+    Ok([key, head_values(folder, "expand_v", value, width, heads)?])
+}
+
+/// Refuses norms without a scale.
+pub(crate) fn scaled_norms(folder: &Folder, elementwise_affine: Option<bool>) -> Result<()> {
+    match elementwise_affine {
+        Some(false) => refuse(folder, "elementwise_affine", false, "true, norms with a scale"),
+        _ => Ok(()),
+    }
+}
+
 /// The values of a head, where the option `option` says that all heads together have `ratio` times the width.
-pub(crate) fn head_values(
+fn head_values(
     folder: &Folder,
     option: &str,
     ratio: f64,

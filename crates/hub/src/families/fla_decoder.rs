@@ -32,6 +32,26 @@ pub(super) struct FlaDecoder<'a> {
     pub(super) residual_block: Option<usize>,
 }
 
+/// The decoder that the options of a published class describe: all of them call what is not the mixer's alike.
+macro_rules! fla_decoder {
+    ($options:expr) => {
+        $crate::families::fla_decoder::FlaDecoder {
+            vocabulary: $options.vocab_size,
+            length: $options.max_position_embeddings,
+            width: $options.hidden_size,
+            layers: $options.num_hidden_layers,
+            hidden: $options.intermediate_size,
+            ratio: $options.hidden_ratio,
+            activation: &$options.hidden_act,
+            epsilon: $options.norm_eps,
+            tied: $options.tie_word_embeddings,
+            attention: &$options.attn,
+            residual_block: $options.attnres_block_size,
+        }
+    };
+}
+pub(super) use fla_decoder;
+
 impl FlaDecoder<'_> {
     /// The model with the mixer `mixer`, whose key table `names(table, published, ours)` writes for each layer.
     pub(super) fn model(

@@ -6,7 +6,7 @@ use ansatz_core::{Choice, Registry, Result};
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::fla_decoder::{FlaDecoder, WITHOUT_EFFECT};
+use super::fla_decoder::{WITHOUT_EFFECT, fla_decoder};
 use crate::{Family, Folder, LanguageModel, Options, Subject, refuse};
 
 pub(super) const FAMILY: Family =
@@ -88,7 +88,7 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
         epsilon: options.norm_eps,
         ..GatedDeltaNetConfig::default()
     };
-    decoder(&options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
+    fla_decoder!(options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
         names.delta_projections(published, ours, mixer.convolution > 0);
         names.linear(&format!("{published}.b_proj"), &format!("{ours}.strength"));
         names.linear(&format!("{published}.a_proj"), &format!("{ours}.forgetting.map.up"));
@@ -98,20 +98,4 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
             names.linear(&format!("{published}.g_proj"), &format!("{ours}.gate.up"));
         }
     })
-}
-
-fn decoder(options: &GatedDeltaNet) -> FlaDecoder<'_> {
-    FlaDecoder {
-        vocabulary: options.vocab_size,
-        length: options.max_position_embeddings,
-        width: options.hidden_size,
-        layers: options.num_hidden_layers,
-        hidden: options.intermediate_size,
-        ratio: options.hidden_ratio,
-        activation: &options.hidden_act,
-        epsilon: options.norm_eps,
-        tied: options.tie_word_embeddings,
-        attention: &options.attn,
-        residual_block: options.attnres_block_size,
-    }
 }

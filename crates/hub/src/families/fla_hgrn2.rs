@@ -6,7 +6,8 @@ use ansatz_core::{Choice, Registry, Result};
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::fla_decoder::{FlaDecoder, WITHOUT_EFFECT};
+use super::fla_decoder::{WITHOUT_EFFECT, fla_decoder};
+use crate::linear::scaled_norms;
 use crate::{Family, Folder, LanguageModel, Options, Subject, refuse};
 
 pub(super) const FAMILY: Family =
@@ -65,9 +66,7 @@ fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn
 
 fn translate(folder: &Folder) -> Result<LanguageModel> {
     let options: Hgrn2 = Options::read(folder, WITHOUT_EFFECT)?;
-    if options.elementwise_affine == Some(false) {
-        return refuse(folder, "elementwise_affine", false, "true, norms with a scale");
-    }
+    scaled_norms(folder, options.elementwise_affine)?;
     // The published layer takes its heads from the expansion, and from `num_heads` only without one.
     let ratio = options.expand_ratio.filter(|ratio| *ratio > 0);
     let heads = ratio.map(|ratio| options.hidden_size / ratio).or(options.num_heads);
@@ -82,12 +81,12 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
         // The published layer leaves its own `norm_eps` out here.
         epsilon: 1e-5,
     };
-    let decoder = decoder(&options);
-    let mut model = decoder.model(folder, Choice::typed(&mixer)?, |names, published, ours| {
-        let maps = [("q", "query"), ("f", "forget.projection"), ("i", "value")];
-        names.linear_attention(published, ours, &maps, options.use_short_conv);
-        names.scale(&format!("{published}.g_norm"), &format!("{ours}.norm"));
-    })?;
+    let mut model =
+        fla_decoder!(options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
+            let maps = [("q", "query"), ("f", "forget.projection"), ("i", "value")];
+            names.linear_attention(published, ours, &maps, options.use_short_conv);
+            names.scale(&format!("{published}.g_norm"), &format!("{ours}.norm"));
+        })?;
     if options.use_lower_bound {
         const PUBLISHED: &str = "model.lower_bounds";
         // The bound of the first layer is 0 whatever stands there, so that an only layer has none to learn.
@@ -98,20 +97,4 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
         }
     }
     Ok(model)
-}
-
-fn decoder(options: &Hgrn2) -> FlaDecoder<'_> {
-    FlaDecoder {
-        vocabulary: options.vocab_size,
-        length: options.max_position_embeddings,
-        width: options.hidden_size,
-        layers: options.num_hidden_layers,
-        hidden: options.intermediate_size,
-        ratio: options.hidden_ratio,
-        activation: &options.hidden_act,
-        epsilon: options.norm_eps,
-        tied: options.tie_word_embeddings,
-        attention: &options.attn,
-        residual_block: options.attnres_block_size,
-    }
 }

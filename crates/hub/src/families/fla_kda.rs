@@ -5,7 +5,7 @@ use ansatz_core::{Choice, Registry, Result};
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::fla_decoder::{FlaDecoder, WITHOUT_EFFECT};
+use super::fla_decoder::{WITHOUT_EFFECT, fla_decoder};
 use crate::{Family, Folder, LanguageModel, Options, Subject};
 
 pub(super) const FAMILY: Family =
@@ -82,7 +82,7 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
         epsilon: options.norm_eps,
         ..KimiDeltaAttentionConfig::default()
     };
-    decoder(&options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
+    fla_decoder!(options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
         names.delta_projections(published, ours, mixer.convolution > 0);
         names.linear(&format!("{published}.b_proj"), &format!("{ours}.strength"));
         names.linear(&format!("{published}.f_proj.0"), &format!("{ours}.forgetting.map.down"));
@@ -92,20 +92,4 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
         names.linear(&format!("{published}.g_proj.0"), &format!("{ours}.gate.down"));
         names.linear_with_bias(&format!("{published}.g_proj.1"), &format!("{ours}.gate.up"));
     })
-}
-
-fn decoder(options: &Kda) -> FlaDecoder<'_> {
-    FlaDecoder {
-        vocabulary: options.vocab_size,
-        length: options.max_position_embeddings,
-        width: options.hidden_size,
-        layers: options.num_hidden_layers,
-        hidden: options.intermediate_size,
-        ratio: options.hidden_ratio,
-        activation: &options.hidden_act,
-        epsilon: options.norm_eps,
-        tied: options.tie_word_embeddings,
-        attention: &options.attn,
-        residual_block: options.attnres_block_size,
-    }
 }

@@ -6,8 +6,8 @@ use ansatz_core::{Choice, Registry, Result};
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::fla_decoder::{FlaDecoder, WITHOUT_EFFECT};
-use crate::linear::head_values;
+use super::fla_decoder::{WITHOUT_EFFECT, fla_decoder};
+use crate::linear::{head_widths, scaled_norms};
 use crate::{Family, Folder, LanguageModel, Options, Subject, refuse};
 
 pub(super) const FAMILY: Family =
@@ -74,9 +74,7 @@ fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn
 
 fn translate(folder: &Folder) -> Result<LanguageModel> {
     let options: LinearAttention = Options::read(folder, WITHOUT_EFFECT)?;
-    if options.elementwise_affine == Some(false) {
-        return refuse(folder, "elementwise_affine", false, "true, norms with a scale");
-    }
+    scaled_norms(folder, options.elementwise_affine)?;
     let feature_map = feature_map(folder, &options.feature_map)?;
     let learned = learned(feature_map);
     if options.tie_feature_map_qk && !learned.is_empty() {
@@ -87,23 +85,14 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
             "false, feature maps of their own for queries and keys",
         );
     }
+    let expansions = [options.expand_k, options.expand_v];
+    let [head_key_width, head_value_width] =
+        head_widths(folder, expansions, options.hidden_size, options.num_heads)?;
     let mixer = LinearAttentionConfig {
         heads: options.num_heads,
         key_value_heads: options.num_kv_heads,
-        head_key_width: head_values(
-            folder,
-            "expand_k",
-            options.expand_k,
-            options.hidden_size,
-            options.num_heads,
-        )?,
-        head_value_width: head_values(
-            folder,
-            "expand_v",
-            options.expand_v,
-            options.hidden_size,
-            options.num_heads,
-        )?,
+        head_key_width,
+        head_value_width,
         feature_map,
         unit_queries: options.norm_q,
         unit_keys: options.norm_k,
@@ -111,7 +100,7 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
         epsilon: options.norm_eps,
         ..LinearAttentionConfig::default()
     };
-    decoder(&options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
+    fla_decoder!(options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
         names.linear_attention(published, ours, &[("q", "query"), ("k", "key"), ("v", "value")], false);
         names.scale(&format!("{published}.norm"), &format!("{ours}.norm"));
         for (letter, map) in [("q", "query_map"), ("k", "key_map")] {
@@ -150,21 +139,5 @@ fn learned(map: FeatureMapKind) -> &'static [(&'static str, &'static str, bool)]
         FeatureMapKind::LearnedRelu => &[("layer", "first", false)],
         FeatureMapKind::Hedgehog => &[("layer", "first", true)],
         _ => &[],
-    }
-}
-
-fn decoder(options: &LinearAttention) -> FlaDecoder<'_> {
-    FlaDecoder {
-        vocabulary: options.vocab_size,
-        length: options.max_position_embeddings,
-        width: options.hidden_size,
-        layers: options.num_hidden_layers,
-        hidden: options.intermediate_size,
-        ratio: options.hidden_ratio,
-        activation: &options.hidden_act,
-        epsilon: options.norm_eps,
-        tied: options.tie_word_embeddings,
-        attention: &options.attn,
-        residual_block: options.attnres_block_size,
     }
 }

@@ -5,8 +5,8 @@ use ansatz_core::{Choice, Registry, Result};
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::fla_decoder::{FlaDecoder, WITHOUT_EFFECT};
-use crate::linear::{gated_norm, head_values};
+use super::fla_decoder::{WITHOUT_EFFECT, fla_decoder};
+use crate::linear::{gated_norm, head_widths, scaled_norms};
 use crate::{Family, Folder, LanguageModel, Options, Subject, refuse};
 
 pub(super) const FAMILY: Family =
@@ -70,35 +70,24 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
     let without_effect: Vec<&str> =
         WITHOUT_EFFECT.iter().copied().chain(["use_short_conv", "conv_size"]).collect();
     let options: RetNet = Options::read(folder, &without_effect)?;
-    if options.elementwise_affine == Some(false) {
-        return refuse(folder, "elementwise_affine", false, "true, norms with a scale");
-    }
+    scaled_norms(folder, options.elementwise_affine)?;
     if let Some(map) = &options.feature_map {
         return refuse(folder, "feature_map", map, "null, queries and keys as they are");
     }
+    let expansions = [options.expand_k, options.expand_v];
+    let [head_key_width, head_value_width] =
+        head_widths(folder, expansions, options.hidden_size, options.num_heads)?;
     let mixer = RetentionConfig {
         heads: options.num_heads,
         key_value_heads: options.num_kv_heads,
-        head_key_width: head_values(
-            folder,
-            "expand_k",
-            options.expand_k,
-            options.hidden_size,
-            options.num_heads,
-        )?,
-        head_value_width: head_values(
-            folder,
-            "expand_v",
-            options.expand_v,
-            options.hidden_size,
-            options.num_heads,
-        )?,
+        head_key_width,
+        head_value_width,
         convolution: 0,
         gate: options.use_output_gate,
         epsilon: options.norm_eps,
     };
     let norm = gated_norm(folder, options.use_output_gate);
-    decoder(&options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
+    fla_decoder!(options).model(folder, Choice::typed(&mixer)?, |names, published, ours| {
         let maps = [("q", "query"), ("k", "key"), ("v", "value")];
         names.linear_attention(published, ours, &maps, false);
         names.scale(&format!("{published}.{norm}"), &format!("{ours}.norm"));
@@ -106,20 +95,4 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
             names.linear(&format!("{published}.g_proj"), &format!("{ours}.gate"));
         }
     })
-}
-
-fn decoder(options: &RetNet) -> FlaDecoder<'_> {
-    FlaDecoder {
-        vocabulary: options.vocab_size,
-        length: options.max_position_embeddings,
-        width: options.hidden_size,
-        layers: options.num_hidden_layers,
-        hidden: options.intermediate_size,
-        ratio: options.hidden_ratio,
-        activation: &options.hidden_act,
-        epsilon: options.norm_eps,
-        tied: options.tie_word_embeddings,
-        attention: &options.attn,
-        residual_block: options.attnres_block_size,
-    }
 }
