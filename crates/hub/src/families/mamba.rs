@@ -2,7 +2,7 @@
 
 use ansatz_arch_ssm::{MambaConfig, SelectionNorm};
 use ansatz_arch_stack::{PositionKind, StackConfig};
-use ansatz_core::{Choice, Registry, Result};
+use ansatz_core::{Choice, Registry, Result, role};
 use ansatz_data_text::EmbeddingConfig;
 use ansatz_ops::NormConfig;
 use ansatz_tasks::LanguageModelConfig;
@@ -138,34 +138,62 @@ fn translate(folder: &Folder, options: &Mamba, norm: SelectionNorm) -> Result<La
         selection_norm: norm,
         epsilon: options.mixer_rms_eps.unwrap_or(1e-6),
     };
-    let mut names = Names::new();
-    names.same("backbone.embeddings.weight", EMBEDDING);
-    for layer in 0..options.num_hidden_layers {
-        let (published, ours) = (format!("backbone.layers.{layer}"), format!("backbone.blocks.{layer}"));
-        names.scale(&format!("{published}.norm"), &format!("{ours}.mixer_norm"));
-        mixer_names(&mut names, &format!("{published}.mixer"), &format!("{ours}.mixer"), &mixer);
-    }
-    names.scale("backbone.norm_f", "backbone.norm");
-    if !options.tie_word_embeddings {
-        names.linear("lm_head", "head.output");
-    }
-    Ok(LanguageModel {
+    let frame = Frame {
         vocabulary: options.vocab_size,
-        length: LENGTH,
-        embedding: EmbeddingConfig::default(),
-        stack: StackConfig {
-            width: options.hidden_size,
-            depth: options.num_hidden_layers,
-            pattern: vec![Choice::typed(&mixer)?],
-            channels: Vec::new(),
-            norm: NormConfig::rms(options.layer_norm_epsilon),
-            positions: PositionKind::None,
-            ..StackConfig::default()
-        },
-        head: LanguageModelConfig { tied: options.tie_word_embeddings, ..LanguageModelConfig::default() },
-        blocks_per_layer: 1,
-        names,
-    })
+        width: options.hidden_size,
+        layers: options.num_hidden_layers,
+        epsilon: options.layer_norm_epsilon,
+        tied: options.tie_word_embeddings,
+    };
+    Ok(frame
+        .model(Choice::typed(&mixer)?, |names, published, ours| mixer_names(names, published, ours, &mixer)))
+}
+
+/// What Mamba and Mamba-2 publish alike: mixers behind norms, and no channel mixers.
+pub(super) struct Frame {
+    pub(super) vocabulary: usize,
+    pub(super) width: usize,
+    pub(super) layers: usize,
+    pub(super) epsilon: f64,
+    pub(super) tied: bool,
+}
+
+impl Frame {
+    /// The model with the mixer `mixer`, whose key table `mixer_names(table, published, ours)` writes for each layer.
+    pub(super) fn model(
+        self,
+        mixer: Choice<role::Mixer>,
+        mixer_names: impl Fn(&mut Names, &str, &str),
+    ) -> LanguageModel {
+        let mut names = Names::new();
+        names.same("backbone.embeddings.weight", EMBEDDING);
+        for layer in 0..self.layers {
+            let (published, ours) = (format!("backbone.layers.{layer}"), format!("backbone.blocks.{layer}"));
+            names.scale(&format!("{published}.norm"), &format!("{ours}.mixer_norm"));
+            mixer_names(&mut names, &format!("{published}.mixer"), &format!("{ours}.mixer"));
+        }
+        names.scale("backbone.norm_f", "backbone.norm");
+        if !self.tied {
+            names.linear("lm_head", "head.output");
+        }
+        LanguageModel {
+            vocabulary: self.vocabulary,
+            length: LENGTH,
+            embedding: EmbeddingConfig::default(),
+            stack: StackConfig {
+                width: self.width,
+                depth: self.layers,
+                pattern: vec![mixer],
+                channels: Vec::new(),
+                norm: NormConfig::rms(self.epsilon),
+                positions: PositionKind::None,
+                ..StackConfig::default()
+            },
+            head: LanguageModelConfig { tied: self.tied, ..LanguageModelConfig::default() },
+            blocks_per_layer: 1,
+            names,
+        }
+    }
 }
 
 /// The parameters of one mixer, here and in hybrids.

@@ -1,17 +1,12 @@
 //! Mamba-2: Dao and Gu 2024, arXiv:2405.21060.
 
 use ansatz_arch_ssm::{Gating, Mamba2Config};
-use ansatz_arch_stack::{PositionKind, StackConfig};
 use ansatz_core::{Choice, Registry, Result};
-use ansatz_data_text::EmbeddingConfig;
-use ansatz_ops::NormConfig;
-use ansatz_tasks::LanguageModelConfig;
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::mamba::convolution_names;
+use super::mamba::{Frame, convolution_names};
 use crate::counted_behind::CountedBehind;
-use crate::language_model::EMBEDDING;
 use crate::{Family, Folder, LanguageModel, Names, Options, Subject, refuse};
 
 pub(super) const FAMILY: Family =
@@ -102,9 +97,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "time_step_rank",
 ];
 
-/// The context with which the publishers trained; the network has no limit.
-const LENGTH: usize = 2048;
-
 fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn Subject>> {
     Ok(Box::new(CountedBehind(translate(folder)?.open(folder, registry, device)?)))
 }
@@ -132,34 +124,15 @@ fn translate(folder: &Folder) -> Result<LanguageModel> {
         epsilon: options.layer_norm_epsilon,
         ..Mamba2Config::default()
     };
-    let mut names = Names::new();
-    names.same("backbone.embeddings.weight", EMBEDDING);
-    for layer in 0..options.num_hidden_layers {
-        let (published, ours) = (format!("backbone.layers.{layer}"), format!("backbone.blocks.{layer}"));
-        names.scale(&format!("{published}.norm"), &format!("{ours}.mixer_norm"));
-        mixer_names(&mut names, &format!("{published}.mixer"), &format!("{ours}.mixer"), &mixer);
-    }
-    names.scale("backbone.norm_f", "backbone.norm");
-    if !options.tie_word_embeddings {
-        names.linear("lm_head", "head.output");
-    }
-    Ok(LanguageModel {
+    let frame = Frame {
         vocabulary: options.vocab_size,
-        length: LENGTH,
-        embedding: EmbeddingConfig::default(),
-        stack: StackConfig {
-            width: options.hidden_size,
-            depth: options.num_hidden_layers,
-            pattern: vec![Choice::typed(&mixer)?],
-            channels: Vec::new(),
-            norm: NormConfig::rms(options.layer_norm_epsilon),
-            positions: PositionKind::None,
-            ..StackConfig::default()
-        },
-        head: LanguageModelConfig { tied: options.tie_word_embeddings, ..LanguageModelConfig::default() },
-        blocks_per_layer: 1,
-        names,
-    })
+        width: options.hidden_size,
+        layers: options.num_hidden_layers,
+        epsilon: options.layer_norm_epsilon,
+        tied: options.tie_word_embeddings,
+    };
+    Ok(frame
+        .model(Choice::typed(&mixer)?, |names, published, ours| mixer_names(names, published, ours, &mixer)))
 }
 
 /// The parameters of one mixer, here and in hybrids.
