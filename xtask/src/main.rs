@@ -1,5 +1,6 @@
-//! Developer chores: `cargo xtask check`, `cargo xtask new-mixer`, `cargo xtask figures`.
+//! Developer chores: `cargo xtask check`, `cargo xtask new-mixer`, `cargo xtask figures`, `cargo xtask bench`.
 
+mod bench;
 mod check;
 mod figures;
 mod new_mixer;
@@ -25,6 +26,9 @@ enum Chore {
         /// Config files; the four of the README by default
         configs: Vec<std::path::PathBuf>,
     },
+    /// Measure speed and memory and print the table
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore says what came of it")]
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
         Chore::Check => check::run(),
         Chore::NewMixer { name } => new_mixer::run(&name),
         Chore::Figures { configs } => figures::run(&configs),
+        Chore::Bench(bench) => bench::run(&bench),
     };
     match done {
         Ok(message) => {

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Show the layers of a network: parameters, operations, memory
     Inspect(Inspect),
+    /// Time the training steps of a network, and the tokens it decodes
+    Bench(Bench),
     /// List the components that a config may name, the devices and the data sets
     List(List),
     /// Render, check or describe configs
@@ -242,6 +244,40 @@ pub(crate) struct Inspect {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The experiment, a TOML file such as configs/bench/mamba.toml
+    pub config: PathBuf,
+    /// Time only this
+    #[arg(long, value_enum)]
+    pub only: Option<Work>,
+    /// Decode behind so many tokens
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "256")]
+    pub contexts: Vec<usize>,
+    /// Tokens that are decoded in each of four rounds
+    #[arg(long, value_name = "NUMBER", default_value = "32")]
+    pub tokens: std::num::NonZeroUsize,
+    /// Take training steps for about so long; at least 5 and at most 50 are taken
+    #[arg(long, value_name = "SECONDS", default_value = "4")]
+    pub seconds: u32,
+    #[command(flatten)]
+    pub patches: Patches,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    /// Forward, gradients and optimizer
+    Train,
+    /// A token from the recurrent form, one example at a time
+    Decode,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,10 @@
 //! Attention with its four projections.
 
 use ansatz_core::{Context, Mixer, Recurrent};
-use ansatz_ops::{Norm, Rotary};
+use ansatz_ops::{Norm, Rotary, sigmoid};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
-use burn::tensor::{Bool, Device, Tensor, activation, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use crate::AttentionConfig;
 use crate::heads::Heads;
@@ -146,7 +146,7 @@ impl Attention {
     pub(crate) fn finish(&self, attended: Tensor<4>, gate: Option<Tensor<3>>) -> Tensor<3> {
         let heads = self.heads.join(attended);
         self.output.forward(match gate {
-            Some(gate) => heads * activation::sigmoid(gate),
+            Some(gate) => heads * sigmoid(gate),
             None => heads,
         })
     }

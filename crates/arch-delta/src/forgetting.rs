@@ -1,9 +1,9 @@
 //! How much of the state is kept from token to token.
 
-use ansatz_ops::Decay;
+use ansatz_ops::{Decay, sigmoid, softplus};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 use crate::low_rank::LowRank;
 
@@ -65,8 +65,8 @@ impl Forgetting {
         let x = x.reshape([batch, length, heads, all / heads]).swap_dims(1, 2);
         let rate = rate.exp().reshape([1, heads, 1, 1]);
         let logarithms = match self.bound {
-            Some(bound) => activation::sigmoid(x * rate) * bound,
-            None => (activation::softplus(x, 1.0) * rate).neg(),
+            Some(bound) => sigmoid(x * rate) * bound,
+            None => (softplus(x) * rate).neg(),
         };
         let factors = logarithms.exp();
         if all == heads { Decay::Head(factors.squeeze_dim(3)) } else { Decay::Channel(factors) }

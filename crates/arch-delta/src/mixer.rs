@@ -1,10 +1,10 @@
 //! The layer that all mixers of this crate are.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{Decay, Norm, delta_rule, without_padding};
+use ansatz_ops::{Decay, Norm, delta_rule, sigmoid, silu, without_padding};
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, activation, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::forgetting::Forgetting;
 use crate::low_rank::{LowRank, flops};
@@ -82,7 +82,7 @@ impl DeltaMixer {
         };
         let query = project(&self.query, QUERY, heads, key);
         let keys = project(&self.key, KEY, heads, key);
-        let values = activation::silu(project(&self.value, VALUE, value_heads, value));
+        let values = silu(project(&self.value, VALUE, value_heads, value));
         let [query, keys] = [query, keys].map(|vectors| key_norm.apply(key_activation.apply(vectors)));
         let query = repeated(query * (key as f64).powf(-0.5), value_heads);
         let keys = repeated(keys, value_heads);
@@ -115,7 +115,7 @@ impl DeltaMixer {
         let Plan { value_heads, strongest, .. } = self.plan;
         let [batch, length, _] = tokens.dims();
         let strength = match &self.strength {
-            Some(map) => activation::sigmoid(map.forward(tokens.clone())).swap_dims(1, 2),
+            Some(map) => sigmoid(map.forward(tokens.clone())).swap_dims(1, 2),
             None => Tensor::ones([batch, value_heads, length], (&tokens.device(), tokens.dtype())),
         };
         if strongest == 1.0 { strength } else { strength * strongest }

@@ -1,5 +1,6 @@
 //! What becomes of queries, keys and gates before they are used.
 
+use ansatz_ops::{sigmoid, silu};
 use burn::tensor::{Tensor, activation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ pub enum KeyActivation {
 impl KeyActivation {
     pub(crate) fn apply<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Silu => activation::silu(values),
+            Self::Silu => silu(values),
             Self::Relu => activation::relu(values),
             // Held at 0 before the exponential, whose gradient would else be infinite times zero.
             Self::Elu => activation::relu(values.clone()) + values.clamp_max(0.0).exp(),
@@ -72,8 +73,8 @@ pub enum GateActivation {
 impl GateActivation {
     pub(crate) fn apply<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Silu => activation::silu(values),
-            Self::Sigmoid => activation::sigmoid(values),
+            Self::Silu => silu(values),
+            Self::Sigmoid => sigmoid(values),
         }
     }
 }

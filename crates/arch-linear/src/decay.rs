@@ -1,10 +1,10 @@
 //! How fast the state fades: constants of the heads, or what the tokens say.
 
 use ansatz_core::Context;
-use ansatz_ops::LogDecay;
+use ansatz_ops::{LogDecay, log_sigmoid, sigmoid};
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
-use burn::tensor::activation::{log_sigmoid, sigmoid, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::projection::{Projection, linear, linear_flops};

@@ -4,10 +4,9 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Depth, Mixer, MixerConfig, Recurrent, Registry,
     Result, State,
 };
-use ansatz_ops::{LinearAttention, Norm, NormConfig, without_padding};
+use ansatz_ops::{LinearAttention, Norm, NormConfig, sigmoid, silu, without_padding};
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::{sigmoid, silu};
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,9 @@
 //! The mixer that linear attention, retention, gated linear attention and HGRN2 have in common.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{LinearAttention, LogDecay, Norm, Rotary, without_padding};
+use ansatz_ops::{LinearAttention, LogDecay, Norm, Rotary, silu, without_padding};
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::decay::{ForgetGate, LowRankDecay, constant};

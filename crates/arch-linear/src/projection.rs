@@ -1,10 +1,9 @@
 //! From tokens to queries, keys and values.
 
 use ansatz_core::State;
-use ansatz_ops::CausalConvolution;
+use ansatz_ops::{CausalConvolution, silu};
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
 /// A linear map, then a short causal convolution where wanted, then `x σ(x)` where wanted.

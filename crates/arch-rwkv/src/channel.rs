@@ -4,10 +4,10 @@ use ansatz_core::{
     BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Context, Recurrent, Registry,
     Result, State,
 };
-use ansatz_ops::without_padding;
+use ansatz_ops::{sigmoid, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
-use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

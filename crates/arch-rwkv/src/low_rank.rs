@@ -1,8 +1,9 @@
 //! Maps through few values: what makes decays and gates of the tokens at little cost.
 
+use ansatz_ops::sigmoid;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 /// The function between the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl LowRank {
         let few = self.contract.forward(tokens);
         self.expand.forward(match self.between {
             Between::Tanh => few.tanh(),
-            Between::Sigmoid => activation::sigmoid(few),
+            Between::Sigmoid => sigmoid(few),
             Between::Nothing => few,
         })
     }

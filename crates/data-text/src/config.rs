@@ -97,6 +97,7 @@ mod tests {
         assert!(message("test = 0.0").contains("`test`"));
         assert!(message("validation = 1.0").contains("`validation`"));
         assert!(message("source = { files = [] }").contains("`source.files`"));
+        assert!(message("source = { noise = 0 }").contains("`source.noise`"));
         assert!(message("tokenizer = { file = '' }").contains("`tokenizer.file`"));
         assert!(message("lenght = 3").contains("did you mean `length`?"));
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{ConfigError, Error, Places, Result};
-use ansatz_data::{Cache, catalogue};
+use ansatz_data::{Cache, Purpose, catalogue, stream};
+use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub enum Source {
     Shakespeare,
     /// Text files, and the `.txt` files of folders in byte order of their names, one behind the other.
     Files(Vec<PathBuf>),
+    /// So many bytes drawn evenly and always the same, for measuring speed: nothing can be learned from them.
+    Noise(usize),
 }
 
 impl Source {
@@ -25,6 +28,7 @@ impl Source {
             Self::Files(paths) if paths.is_empty() => {
                 Err(ConfigError::value("source.files", "an empty list", "at least one file or folder"))
             }
+            Self::Noise(0) => Err(ConfigError::value("source.noise", "0 bytes", "at least one byte")),
             _ => Ok(()),
         }
     }
@@ -35,6 +39,10 @@ impl Source {
     /// When the set is not there yet, or a file cannot be read.
     pub(crate) fn read(&self, places: &Places) -> Result<Vec<u8>> {
         let files = match self {
+            Self::Noise(bytes) => {
+                let random = stream(0, Purpose::Source, 0, 0);
+                return Ok(random.random_iter().take(*bytes).collect());
+            }
             Self::Shakespeare => known("shakespeare", places)?,
             Self::Files(paths) => {
                 let nested: Result<Vec<_>> = paths.iter().map(|path| text_files(path)).collect();
@@ -103,6 +111,17 @@ mod tests {
         assert!(read(&folder.path().join("none")).unwrap_err().to_string().contains("no such file"));
         let empty = tempfile::tempdir().unwrap();
         assert!(read(empty.path()).unwrap_err().to_string().contains("no .txt files"));
+    }
+
+    #[test]
+    fn noise_is_always_the_same() {
+        let places = Places { data: PathBuf::new() };
+        let short = Source::Noise(100).read(&places).unwrap();
+        let long = Source::Noise(1000).read(&places).unwrap();
+        assert_eq!((short.len(), long.len()), (100, 1000));
+        assert_eq!(short, long[..100]);
+        let distinct: std::collections::HashSet<_> = long.iter().collect();
+        assert!(distinct.len() > 200, "{} distinct bytes", distinct.len());
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub enum Purpose {
     Split = 4,
     /// Which examples are shown to a person.
     Sample = 5,
+    /// Examples that are made up.
+    Source = 6,
 }
 
 /// The stream of random numbers for one purpose at one place of a run.

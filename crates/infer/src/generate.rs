@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use ansatz_core::{Codec, Error, Inputs, Model, Recurrent, Registry, Result, State};
+use ansatz_core::{Codec, Error, Registry, Result};
 use ansatz_run::Trained;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
+use crate::stepper::Stepper;
 use crate::{Sampler, Sampling};
 
 /// When generating ends.
@@ -121,44 +122,6 @@ pub struct Written {
     pub prefill_seconds: f64,
     /// Seconds for what was written.
     pub seconds: f64,
-}
-
-/// A network with its state.
-struct Stepper<'a> {
-    model: &'a Model,
-    codec: &'a dyn Codec,
-    form: &'a dyn Recurrent,
-    state: State,
-    device: &'a Device,
-}
-
-impl<'a> Stepper<'a> {
-    fn new(model: &'a Model, codec: &'a dyn Codec, device: &'a Device) -> Result<Self> {
-        let form = model.backbone.recurrent();
-        let form = form.ok_or_else(|| Error::Failed("the backbone has no recurrent form".to_owned()))?;
-        Ok(Self { model, codec, form, state: form.state(1, device), device })
-    }
-
-    /// Whether the network has no position for another token.
-    fn is_full(&self) -> bool {
-        self.model.backbone.limit().is_some_and(|limit| self.state.position >= limit)
-    }
-
-    /// The logits behind `tokens`.
-    fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
-        let inputs = Inputs::new(self.codec.inputs(tokens), self.device);
-        let features = self.model.features(&inputs)?;
-        let context = features.context();
-        let moved = self.form.step(features.tokens.clone(), &mut self.state, &context);
-        // The head reads the last token alone: the others were only to be taken in.
-        let [_, length, _] = moved.dims();
-        let last: Tensor<3> = moved.narrow(1, length - 1, 1);
-        let logits = self.model.head.forward(features.with_tokens(last)).into_data();
-        logits
-            .convert::<f32>()
-            .try_to_vec()
-            .map_err(|error| Error::Failed(format!("reading logits: {error:?}")))
-    }
 }
 
 /// The text of `bytes` up to a character that is not whole yet; bytes that never become one are replaced.

@@ -20,6 +20,7 @@ mod diagonal_scan;
 #[cfg(feature = "flex")]
 mod flex;
 mod linear_attention;
+mod logistic;
 mod mlstm;
 mod norm;
 mod normalization;
@@ -42,6 +43,7 @@ pub use convolution::convolution;
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use diagonal_scan::diagonal_scan;
 pub use linear_attention::{LinearAttention, LogDecay};
+pub use logistic::{log_sigmoid, sigmoid, softplus};
 pub use mlstm::{MatrixMemory, MatrixMemoryInputs, matrix_memory};
 pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
 pub use normalization::{Normalized, batch_norm};

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, activation};
 /// Of this and its two relatives the fast form keeps the input alone.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if let Some(y) = crate::flex::gated(&x, crate::flex::Gate::Normal) {
+    if let Some(y) = crate::flex::curve(&x, crate::flex::Curve::Gelu) {
         return y;
     }
     activation::gelu(x)
@@ -17,7 +17,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`: the approximation of the same paper, section 2.
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if let Some(y) = crate::flex::gated(&x, crate::flex::Gate::Tanh) {
+    if let Some(y) = crate::flex::curve(&x, crate::flex::Curve::GeluTanh) {
         return y;
     }
     let cube = x.clone() * x.clone() * x.clone();
@@ -28,7 +28,7 @@ pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// `x σ(x)` with the logistic function σ, also called swish (Ramachandran et al. 2017, arXiv:1710.05941).
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if let Some(y) = crate::flex::gated(&x, crate::flex::Gate::Logistic) {
+    if let Some(y) = crate::flex::curve(&x, crate::flex::Curve::Silu) {
         return y;
     }
     activation::silu(x)

@@ -1,6 +1,7 @@
 //! Classic recurrent cells along the time.
 
-use burn::tensor::activation::{relu, sigmoid};
+use crate::sigmoid;
+use burn::tensor::activation::relu;
 use burn::tensor::{Bool, Tensor, assert_shape};
 
 /// What becomes of the state of a recurrent network at one time, given `x = W_x · input + b_x`, computed before

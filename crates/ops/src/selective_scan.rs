@@ -1,9 +1,8 @@
 //! The selective state-space recurrence of Mamba.
 
-use burn::tensor::activation::softplus;
 use burn::tensor::{Tensor, assert_shape};
 
-use crate::diagonal_scan;
+use crate::{diagonal_scan, softplus};
 
 /// What the recurrence is made of, each channel having a state of several numbers:
 ///
@@ -82,7 +81,7 @@ impl SelectiveScan {
         let [batch, length, channels] = self.x.dims();
         let [_, state] = self.rate.dims();
         let flat = |tensor: Tensor<4>| tensor.reshape([batch, length, channels * state]);
-        let step = softplus(self.step, 1.0);
+        let step = softplus(self.step);
         let decay = (step.clone().unsqueeze_dim::<4>(3) * self.rate.unsqueeze::<4>()).exp();
         let input = (step * self.x.clone()).unsqueeze_dim::<4>(3) * self.input.unsqueeze_dim::<4>(2);
         let initial = initial.reshape([batch, channels * state]);

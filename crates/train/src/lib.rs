@@ -38,6 +38,7 @@ mod session;
 mod setting;
 mod state;
 mod step;
+mod timing;
 
 pub use average::AverageConfig;
 pub use clip::{clip, global_norm};
@@ -49,3 +50,4 @@ pub use evaluate::{Evaluation, evaluate};
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
 pub use setting::{Setting, resume, train};
+pub use timing::{StepTimes, time_steps};

@@ -95,15 +95,15 @@ pub fn resume(folder: &RunFolder, setting: Setting<'_>) -> Result<Summary> {
 }
 
 /// An experiment's parts, read and checked.
-struct Opened {
-    config: TrainConfig,
+pub(crate) struct Opened {
+    pub config: TrainConfig,
     plan: ansatz_run::Plan,
-    data: Arc<dyn OpenData>,
+    pub data: Arc<dyn OpenData>,
     pace: Pace,
 }
 
 impl Opened {
-    fn new(experiment: &Experiment, setting: &Setting<'_>) -> Result<Self> {
+    pub(crate) fn new(experiment: &Experiment, setting: &Setting<'_>) -> Result<Self> {
         let mut config = TrainConfig::from_experiment(experiment)?;
         let plan = experiment.plan(setting.registry)?;
         let data: Arc<dyn OpenData> = plan.data.open(setting.places)?.into();
@@ -124,7 +124,7 @@ impl Opened {
     }
 
     /// The network, its weights drawn by the run's seed, ready to be trained.
-    fn model(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
+    pub(crate) fn model(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
         let network = ModelPlan {
             registry: setting.registry,
             encoder: self.data.encoder(),
@@ -147,7 +147,7 @@ impl Opened {
     }
 }
 
-fn training_device(setting: &Setting<'_>) -> Device {
+pub(crate) fn training_device(setting: &Setting<'_>) -> Device {
     setting.device.clone().inner().autodiff()
 }
 
@@ -217,7 +217,7 @@ fn start(
     session.run(learner)
 }
 
-fn learner(config: &TrainConfig, model: Model) -> Learner {
+pub(crate) fn learner(config: &TrainConfig, model: Model) -> Learner {
     let optimizer = config.optimizer.build(&Parameters::of(&model));
     let decay = config.average.decay;
     let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));

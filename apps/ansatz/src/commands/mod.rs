@@ -1,5 +1,6 @@
 //! One file per command: each asks a crate for what it does and prints the answer.
 
+mod bench;
 mod config;
 mod data;
 mod embed;
@@ -28,6 +29,7 @@ pub(crate) fn execute(cli: Cli, registry: Registry) -> Outcome {
         Command::Evaluate(arguments) => evaluate::execute(&arguments, &registry, out),
         Command::Predict(arguments) => predict::execute(&arguments, &registry, out),
         Command::Inspect(arguments) => inspect::execute(&arguments, &registry, out),
+        Command::Bench(arguments) => bench::execute(&arguments, &registry, out),
         Command::List(arguments) => list::execute(&arguments, &registry, out),
         Command::Config(arguments) => config::execute(arguments, &registry, out),
         Command::Data(arguments) => data::execute(arguments, &registry, out),

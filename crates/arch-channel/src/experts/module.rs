@@ -1,6 +1,7 @@
 //! The mixture of experts with its router.
 
 use ansatz_core::{Channel, ConfigError, Context};
+use ansatz_ops::sigmoid;
 use burn::module::{Module, Param, ParamId};
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, assert_shape};
@@ -89,7 +90,7 @@ impl Experts {
         let logits = self.router.forward(tokens);
         match self.config.scores {
             Scores::Softmax => activation::softmax(logits, 1),
-            Scores::Sigmoid => activation::sigmoid(logits),
+            Scores::Sigmoid => sigmoid(logits),
         }
     }
 
@@ -166,7 +167,7 @@ impl Channel for Experts {
             let always = shared.forward(tokens.clone(), context);
             output = output
                 + match &self.shared_gate {
-                    Some(gate) => always * activation::sigmoid(gate.forward(tokens.clone())),
+                    Some(gate) => always * sigmoid(gate.forward(tokens.clone())),
                     None => always,
                 };
         }

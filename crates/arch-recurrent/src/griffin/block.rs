@@ -1,10 +1,10 @@
 //! Griffin's recurrent block: a gated branch beside a convolution and the recurrence.
 
 use ansatz_core::{Build, Context, Mixer, Recurrent, State};
-use ansatz_ops::{CausalConvolution, without_padding};
+use ansatz_ops::{CausalConvolution, gelu_tanh, without_padding};
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
-use burn::tensor::{Device, Tensor, activation, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::{GatedRecurrence, RgLruConfig};
 
@@ -64,7 +64,7 @@ impl RgLru {
         let [batch, length, width] = tokens.dims();
         let (inputs, window) = self.convolution.forward(self.input.forward(tokens.clone()), window);
         let (states, hidden) = self.recurrence.forward(inputs, hidden);
-        let gate = activation::gelu_approximate(self.gate.forward(tokens));
+        let gate = gelu_tanh(self.gate.forward(tokens));
         let output = self.output.forward(states * gate);
         assert_shape!(output, [batch, length, width]);
         (output, window, hidden)

@@ -1,9 +1,9 @@
 //! The real-gated linear recurrent unit.
 
-use ansatz_ops::diagonal_scan;
+use ansatz_ops::{diagonal_scan, sigmoid, softplus};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 use crate::BlockLinear;
 
@@ -53,9 +53,9 @@ impl GatedRecurrence {
     /// token is the first of all.
     pub(super) fn forward(&self, x: Tensor<3>, before: Option<Tensor<2>>) -> (Tensor<3>, Tensor<2>) {
         let [_, length, _] = x.dims();
-        let [input, recurrence] = [&self.input_gate, &self.recurrence_gate]
-            .map(|gate| activation::sigmoid(gate.forward(x.clone())));
-        let rate = activation::softplus(self.decay.val(), 1.0) * -POWER;
+        let [input, recurrence] =
+            [&self.input_gate, &self.recurrence_gate].map(|gate| sigmoid(gate.forward(x.clone())));
+        let rate = softplus(self.decay.val()) * -POWER;
         let logarithm = recurrence * rate.unsqueeze();
         let decay = logarithm.clone().exp();
         let mut root = square_root((logarithm * 2.0).exp().neg() + 1.0);
@@ -101,7 +101,7 @@ mod tests {
     fn a_fresh_state_decays_slowly() {
         let device = ansatz_device::open("cpu").unwrap();
         let unit = GatedRecurrence::new([4, 16], &device);
-        let decay = activation::softplus(unit.decay.val(), 1.0).neg().exp();
+        let decay = softplus(unit.decay.val()).neg().exp();
         let (least, most) = (decay.clone().min().into_scalar::<f32>(), decay.max().into_scalar::<f32>());
         assert!(least >= 0.899 && most <= 0.9995, "{least} to {most}");
     }

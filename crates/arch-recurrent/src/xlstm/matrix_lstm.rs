@@ -1,10 +1,10 @@
 //! The matrix memory with its projections, gates and norm.
 
 use ansatz_core::{Build, Context, Mixer, Recurrent, State};
-use ansatz_ops::{MatrixMemory, MatrixMemoryInputs, matrix_memory};
+use ansatz_ops::{MatrixMemory, MatrixMemoryInputs, log_sigmoid, matrix_memory, sigmoid};
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
-use burn::tensor::{Bool, Device, Tensor, activation, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use super::MatrixLstmConfig;
 use super::heads::{head_norm, split};
@@ -99,7 +99,7 @@ impl MatrixLstm {
     /// What padding must not write, and must not forget.
     fn gates(&self, tokens: Tensor<3>, real: Option<&Tensor<2, Bool>>) -> [Tensor<3>; 2] {
         let input = self.gate(&self.input_gate, tokens.clone());
-        let forget = activation::log_sigmoid(self.gate(&self.forget_gate, tokens));
+        let forget = log_sigmoid(self.gate(&self.forget_gate, tokens));
         let Some(real) = real else { return [input, forget] };
         let padding = real.clone().bool_not().unsqueeze_dim::<3>(1).expand(input.dims());
         [input.mask_fill(padding.clone(), f32::NEG_INFINITY), forget.mask_fill(padding, 0.0)]
@@ -122,7 +122,7 @@ impl MatrixLstm {
         if let Some(shift) = &self.shift {
             read = read + shift.val().unsqueeze();
         }
-        let gate = activation::sigmoid(self.output_gate.forward(tokens));
+        let gate = sigmoid(self.output_gate.forward(tokens));
         let output = self.output.forward(gate * read);
         assert_shape!(output, [batch, length, width]);
         (output, memory)

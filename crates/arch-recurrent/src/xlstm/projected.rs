@@ -4,10 +4,12 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
     State,
 };
-use ansatz_ops::{CausalConvolution, MatrixMemory, MatrixMemoryInputs, matrix_memory, without_padding};
+use ansatz_ops::{
+    CausalConvolution, MatrixMemory, MatrixMemoryInputs, log_sigmoid, matrix_memory, silu, without_padding,
+};
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
-use burn::tensor::{Device, Tensor, activation, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -188,18 +190,18 @@ impl ProjectedMatrixLstm {
         let [batch, length, width] = tokens.dims();
         let inputs = self.input.forward(tokens.clone());
         let (seen, window) = self.convolution.forward(inputs.clone(), window);
-        let seen = activation::silu(seen);
+        let seen = silu(seen);
         let (query, key, value) =
             (self.query.forward(seen.clone()), self.key.forward(seen.clone()), self.value.forward(inputs));
         let all = Tensor::cat(vec![query.clone(), key.clone(), value.clone()], 2);
         let input = self.input_gate.forward(all.clone()).swap_dims(1, 2);
-        let forget = activation::log_sigmoid(self.forget_gate.forward(all)).swap_dims(1, 2);
+        let forget = log_sigmoid(self.forget_gate.forward(all)).swap_dims(1, 2);
         let [query, key, value] = [query, key, value].map(|values| split(self.heads, values));
         let inputs = MatrixMemoryInputs { query, key, value, input, forget };
         let (read, memory) = matrix_memory(inputs, before, self.epsilon);
         let read = head_norm(read, self.norm_epsilon) * (self.scale.val() + 1.0).unsqueeze();
         let read = read + seen * self.skip.val().unsqueeze();
-        let output = self.output.forward(read * activation::silu(self.gate.forward(tokens)));
+        let output = self.output.forward(read * silu(self.gate.forward(tokens)));
         assert_shape!(output, [batch, length, width]);
         (output, window, memory)
     }

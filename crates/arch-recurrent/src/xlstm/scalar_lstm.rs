@@ -4,10 +4,10 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
     State,
 };
-use ansatz_ops::{CausalConvolution, without_padding};
+use ansatz_ops::{CausalConvolution, log_sigmoid, sigmoid, silu, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor, activation, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -175,11 +175,11 @@ impl ScalarLstm {
             None => sums,
         };
         let gate = |index: usize| sums.clone().narrow(1, index * width, width);
-        let (input, output) = (gate(0), activation::sigmoid(gate(3)));
+        let (input, output) = (gate(0), sigmoid(gate(3)));
         let candidate = gate(2).tanh();
         let (cell, normalizer, maximum) = match before {
             Some(before) => {
-                let forget = activation::log_sigmoid(gate(1)) + before.maximum;
+                let forget = log_sigmoid(gate(1)) + before.maximum;
                 let maximum = forget.clone().max_pair(input.clone());
                 let (forget, input) = ((forget - maximum.clone()).exp(), (input - maximum.clone()).exp());
                 let cell = forget.clone() * before.cell + input.clone() * candidate;
@@ -201,7 +201,7 @@ impl ScalarLstm {
     ) -> (Tensor<3>, Option<Tensor<3>>, Option<Carried>) {
         let [batch, length, width] = tokens.dims();
         let (seen, window) = self.convolution.forward(tokens.clone(), window);
-        let seen = activation::silu(seen);
+        let seen = silu(seen);
         let sums = Tensor::cat(
             vec![
                 self.input_gate.forward(seen.clone()),

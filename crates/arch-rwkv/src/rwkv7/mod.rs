@@ -3,10 +3,9 @@
 mod config;
 
 use ansatz_core::{Context, Mixer, Recurrent, Shared, State};
-use ansatz_ops::{diagonal_plus_low_rank, without_padding};
+use ansatz_ops::{diagonal_plus_low_rank, sigmoid, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::heads::{join, split};

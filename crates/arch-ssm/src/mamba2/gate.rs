@@ -1,8 +1,7 @@
 //! The gate of Mamba-2's outputs, with its norm.
 
-use ansatz_ops::root_mean_square;
+use ansatz_ops::{root_mean_square, silu};
 use burn::module::{Module, Param};
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
 use super::{Gating, Mamba2Config};

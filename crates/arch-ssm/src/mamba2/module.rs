@@ -1,10 +1,9 @@
 //! Mamba-2's mixer, all tokens at once and behind a state.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{CausalConvolution, LinearAttention, LogDecay};
+use ansatz_ops::{CausalConvolution, LinearAttention, LogDecay, silu, softplus};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::activation::{silu, softplus};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use super::parts::Sizes;
@@ -76,7 +75,7 @@ impl Mamba2 {
 
     /// Δ `[batch, heads, length]`.
     fn steps(&self, step: Tensor<3>) -> Tensor<3> {
-        let step = softplus(step + self.step_bias.val().unsqueeze(), 1.0).swap_dims(1, 2);
+        let step = softplus(step + self.step_bias.val().unsqueeze()).swap_dims(1, 2);
         let step = if self.shortest_step > 0.0 { step.clamp_min(self.shortest_step) } else { step };
         match self.longest_step {
             Some(longest) => step.clamp_max(longest),

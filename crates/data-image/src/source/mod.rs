@@ -3,6 +3,7 @@
 mod digits;
 mod folder;
 mod idx_files;
+mod noise;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,53 @@ pub enum Source {
     FashionMnist,
     /// PNG and JPEG files in folders named after their classes.
     Folder(Folder),
+    /// Pictures of evenly drawn pixels, always the same, for measuring speed: nothing can be learned from them.
+    Noise(Noise),
+}
+
+/// Made-up pictures: 512 to train on, 128 to test on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Noise {
+    /// Height in pixels, 1–4096.
+    pub height: usize,
+    /// Width in pixels, 1–4096.
+    pub width: usize,
+    /// Values per pixel: 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Number of classes, 1–128.
+    pub classes: usize,
+}
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self { height: 28, width: 28, channels: 1, classes: 10 }
+    }
+}
+
+impl Noise {
+    fn check(&self) -> Result<(), ConfigError> {
+        check_size("noise", self.height, self.width, self.channels)?;
+        if (1..=128).contains(&self.classes) {
+            return Ok(());
+        }
+        Err(ConfigError::value("source.noise.classes", format!("{} classes", self.classes), "1 to 128"))
+    }
+}
+
+/// Refuses a size of pictures that no source may have.
+fn check_size(source: &str, height: usize, width: usize, channels: usize) -> Result<(), ConfigError> {
+    let path = |name: &str| format!("source.{source}.{name}");
+    for (name, pixels) in [("height", height), ("width", width)] {
+        if !(1..=4096).contains(&pixels) {
+            return Err(ConfigError::value(path(name), format!("{pixels} pixels"), "1 to 4096 pixels"));
+        }
+    }
+    if ![1, 3].contains(&channels) {
+        let problem = format!("{channels} channels");
+        return Err(ConfigError::value(path("channels"), problem, "1 (grey) or 3 (colour)"));
+    }
+    Ok(())
 }
 
 /// PNG and JPEG files in folders named after their classes.
@@ -72,17 +120,7 @@ impl Folder {
                 "a folder of pictures",
             ));
         }
-        for (name, pixels) in [("height", self.height), ("width", self.width)] {
-            if !(1..=4096).contains(&pixels) {
-                let path = format!("source.folder.{name}");
-                return Err(ConfigError::value(path, format!("{pixels} pixels"), "1 to 4096 pixels"));
-            }
-        }
-        if ![1, 3].contains(&self.channels) {
-            let problem = format!("{} channels", self.channels);
-            return Err(ConfigError::value("source.folder.channels", problem, "1 (grey) or 3 (colour)"));
-        }
-        Ok(())
+        check_size("folder", self.height, self.width, self.channels)
     }
 }
 
@@ -99,6 +137,7 @@ impl Source {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Folder(folder) => folder.check(),
+            Self::Noise(noise) => noise.check(),
             Self::Digits | Self::Mnist | Self::FashionMnist => Ok(()),
         }
     }
@@ -107,7 +146,7 @@ impl Source {
     /// Fashion-MNIST, white for files.
     pub fn background(&self) -> f64 {
         match self {
-            Self::Digits | Self::Mnist | Self::FashionMnist => 0.0,
+            Self::Digits | Self::Mnist | Self::FashionMnist | Self::Noise(_) => 0.0,
             Self::Folder(_) => 1.0,
         }
     }
@@ -118,6 +157,7 @@ impl Source {
             Self::Mnist => idx_files::read("mnist", places, idx_files::digit_names()),
             Self::FashionMnist => idx_files::read("fashion-mnist", places, idx_files::fashion_names()),
             Self::Folder(folder) => folder::read(folder, background, invert),
+            Self::Noise(noise) => Ok(noise::make(noise)),
         }
     }
 }

@@ -42,6 +42,37 @@ pub fn diagonal_plus_low_rank(
         assert_shape!(sequence, [batch, heads, length, width]);
     }
     assert_shape!(value, [batch, heads, length, _]);
+    #[cfg(feature = "flex")]
+    {
+        use crate::flex::{Change, Keeps, MatrixTokens, Rule, matrix_state};
+        let tokens = MatrixTokens {
+            query: query.clone(),
+            key: key.clone(),
+            value: value.clone(),
+            decay: Some(decay.clone()),
+            first: Some(read.clone()),
+            second: Some(write.clone()),
+            state: state.clone(),
+        };
+        let rule = Rule { change: Change::RankOne, keeps: Keeps::Shares, reads_before: false };
+        if let Some(made) = matrix_state(&tokens, rule) {
+            return made;
+        }
+    }
+    in_chunks(query, key, value, decay, read, write, state)
+}
+
+/// The form for every device.
+pub(super) fn in_chunks(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    decay: Tensor<4>,
+    read: Tensor<4>,
+    write: Tensor<4>,
+    state: Option<Tensor<4>>,
+) -> (Tensor<4>, Tensor<4>) {
+    let [batch, heads, length, width] = key.dims();
     if let (1, Some(state)) = (length, &state) {
         let taken = read.matmul(state.clone());
         let state = state.clone() * decay.swap_dims(2, 3)

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::{Decay, delta_rule, diagonal_plus_low_rank};
+use super::{Decay, delta_rule, diagonal_plus_low_rank, generalized, rule};
 use crate::testing::{assert_close, random};
 
 type Results = (Tensor<4>, Tensor<4>);
@@ -97,13 +97,14 @@ fn compare<const N: usize>(
 }
 
 /// Batch, heads, length, key, value.
-const SHAPES: [[usize; 5]; 6] = [
+const SHAPES: [[usize; 5]; 7] = [
     [1, 1, 1, 1, 1],
     [2, 1, 2, 3, 2],
     [1, 3, 7, 4, 6],
     [2, 2, 16, 8, 4],
     [1, 2, 65, 5, 3],
     [1, 1, 130, 4, 4],
+    [1, 2, 40, 17, 35],
 ];
 
 #[test]
@@ -125,14 +126,18 @@ fn the_delta_rule_is_its_equation() {
                 factors,
                 random([batch, heads, key, value], &device),
             ];
-            let fast = |[query, key, value, strength, factors, state]: &[Tensor<4>; 6]| {
-                let decay = match kind {
-                    "none" => Decay::None,
-                    "head" => Decay::Head(factors.clone().squeeze_dim(3)),
-                    _ => Decay::Channel(factors.clone()),
-                };
-                let strength = strength.clone().squeeze_dim(3);
-                delta_rule(query.clone(), key.clone(), value.clone(), strength, decay, Some(state.clone()))
+            let decay = |factors: &Tensor<4>| match kind {
+                "none" => Decay::None,
+                "head" => Decay::Head(factors.clone().squeeze_dim(3)),
+                _ => Decay::Channel(factors.clone()),
+            };
+            let fast = |inputs: &[Tensor<4>; 6]| {
+                let [query, key, value, strength, factors, state] = inputs.clone();
+                delta_rule(query, key, value, strength.squeeze_dim(3), decay(&factors), Some(state))
+            };
+            let chunks = |inputs: &[Tensor<4>; 6]| {
+                let [query, key, value, strength, factors, state] = inputs.clone();
+                rule::in_chunks(query, key, value, strength, decay(&factors), Some(state))
             };
             let naive = |inputs: &[Tensor<4>; 6]| {
                 // Without decay the factors take no part, and so have no gradient.
@@ -142,7 +147,8 @@ fn the_delta_rule_is_its_equation() {
                 }
                 naive_delta(&inputs)
             };
-            compare(&format!("{kind} decay at length {length}"), inputs, fast, naive);
+            compare(&format!("{kind} decay at length {length}"), inputs.clone(), fast, naive);
+            compare(&format!("{kind} decay at length {length}, in chunks"), inputs, chunks, naive);
         }
     }
 }
@@ -162,18 +168,16 @@ fn the_generalized_rule_is_its_equation() {
             read * between(keys, -1.0, 0.0, &device),
             random([batch, heads, key, value], &device),
         ];
-        let fast = |[query, key, value, decay, read, write, state]: &[Tensor<4>; 7]| {
-            diagonal_plus_low_rank(
-                query.clone(),
-                key.clone(),
-                value.clone(),
-                decay.clone(),
-                read.clone(),
-                write.clone(),
-                Some(state.clone()),
-            )
+        let fast = |inputs: &[Tensor<4>; 7]| {
+            let [query, key, value, decay, read, write, state] = inputs.clone();
+            diagonal_plus_low_rank(query, key, value, decay, read, write, Some(state))
         };
-        compare(&format!("length {length}"), inputs, fast, naive_generalized);
+        let chunks = |inputs: &[Tensor<4>; 7]| {
+            let [query, key, value, decay, read, write, state] = inputs.clone();
+            generalized::in_chunks(query, key, value, decay, read, write, Some(state))
+        };
+        compare(&format!("length {length}"), inputs.clone(), fast, naive_generalized);
+        compare(&format!("length {length}, in chunks"), inputs, chunks, naive_generalized);
     }
 }
 

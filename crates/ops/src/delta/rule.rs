@@ -41,12 +41,56 @@ pub fn delta_rule(
     assert_shape!(query, [batch, heads, length, width]);
     assert_shape!(value, [batch, heads, length, _]);
     assert_shape!(strength, [batch, heads, length]);
+    let strength = strength.unsqueeze_dim(3);
+    #[cfg(feature = "flex")]
+    if let Some(made) = on_flex([&query, &key, &value, &strength], &decay, state.as_ref()) {
+        return made;
+    }
+    in_chunks(query, key, value, strength, decay, state)
+}
+
+/// By the kernel, where it takes these tensors.
+#[cfg(feature = "flex")]
+fn on_flex(
+    [query, key, value, strength]: [&Tensor<4>; 4],
+    decay: &Decay,
+    state: Option<&Tensor<4>>,
+) -> Option<(Tensor<4>, Tensor<4>)> {
+    use crate::flex::{Change, Keeps, MatrixTokens, Rule, matrix_state};
+    let decay = match decay {
+        Decay::None => None,
+        Decay::Head(factors) => Some(factors.clone().unsqueeze_dim(3)),
+        Decay::Channel(factors) => Some(factors.clone()),
+    };
+    let keeps = if decay.is_some() { Keeps::Shares } else { Keeps::All };
+    let tokens = MatrixTokens {
+        query: query.clone(),
+        key: key.clone(),
+        value: value.clone(),
+        decay,
+        first: Some(strength.clone()),
+        second: None,
+        state: state.cloned(),
+    };
+    matrix_state(&tokens, Rule { change: Change::Correction, keeps, reads_before: false })
+}
+
+/// The form for every device; `strength` is `[batch, heads, length, 1]`.
+pub(super) fn in_chunks(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    strength: Tensor<4>,
+    decay: Decay,
+    state: Option<Tensor<4>>,
+) -> (Tensor<4>, Tensor<4>) {
+    let [batch, heads, length, width] = key.dims();
     if let (1, Some(state)) = (length, &state) {
-        return step(query, key, value, strength.unsqueeze_dim(3), decay, state.clone());
+        return step(query, key, value, strength, decay, state.clone());
     }
     let chunks = Chunks::new([batch, heads, length]);
     let (query, key) = (chunks.split(query, 0.0), chunks.split(key, 0.0));
-    let strength = chunks.split(strength.unsqueeze_dim(3), 0.0);
+    let strength = chunks.split(strength, 0.0);
     let value = chunks.split(value, 0.0) * strength.clone();
     let within = decay.within(&chunks, &[key.clone(), query.clone()], std::slice::from_ref(&key));
     let Within { from_start, to_end, pairs } = within;

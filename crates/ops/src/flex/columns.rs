@@ -25,6 +25,16 @@ pub(super) fn load(values: &[f32], first: usize, count: usize) -> Lanes {
     lanes
 }
 
+/// `left · right`, lane by lane.
+#[inline(always)]
+pub(super) fn product(left: &Lanes, right: &Lanes) -> Lanes {
+    let mut product = *left;
+    for lane in 0..LANES {
+        product[lane] *= right[lane];
+    }
+    product
+}
+
 /// The sum of all lanes, in a fixed order.
 #[inline(always)]
 pub(super) fn sum(lanes: &Lanes) -> f32 {

@@ -7,12 +7,14 @@ mod causal;
 mod columns;
 mod convolution;
 mod correlate;
+mod curve;
 mod elementwise;
 mod extension;
-mod gate;
 mod gradient;
 mod lanes;
 mod layout;
+mod matrix_state;
+mod matrix_state_extension;
 mod normalize;
 mod plane;
 mod pool;
@@ -38,8 +40,10 @@ pub(crate) use attention::attention;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Bool, DType, Tensor};
+pub(crate) use curve::{Curve, curve};
 use extension::Extension;
-pub(crate) use gate::{Gate, gated};
+pub(crate) use matrix_state::{Change, Keeps, Rule};
+use matrix_state_extension::MatrixStateExtension;
 use plane::Window;
 use recurrence::Recurrence;
 use recurrence_extension::RecurrenceExtension;
@@ -172,6 +176,65 @@ pub(crate) fn selective_scan(scan: &SelectiveScan, initial: &Tensor<3>) -> Optio
     let states = initial.shape().num_elements();
     let y = row.clone().narrow(0, 0, outputs).reshape(x.dims());
     Some((y, row.narrow(0, outputs, states).reshape(initial.dims())))
+}
+
+/// What a matrix of state per head is made from.
+#[derive(Debug, Clone)]
+pub(crate) struct MatrixTokens {
+    /// q `[batch, heads, length, key]`.
+    pub(crate) query: Tensor<4>,
+    /// k `[batch, heads, length, key]`.
+    pub(crate) key: Tensor<4>,
+    /// v `[batch, heads, length, value]`.
+    pub(crate) value: Tensor<4>,
+    /// What is kept, or its logarithm, `[batch, heads, length, 1 or key]`.
+    pub(crate) decay: Option<Tensor<4>>,
+    /// The strength of a correction `[batch, heads, length, 1]`, or what a change of rank one reads
+    /// `[batch, heads, length, key]`.
+    pub(crate) first: Option<Tensor<4>>,
+    /// Where a change of rank one writes `[batch, heads, length, key]`.
+    pub(crate) second: Option<Tensor<4>>,
+    /// The state before the first token `[batch, heads, key, value]`; zeros where there is none.
+    pub(crate) state: Option<Tensor<4>>,
+}
+
+/// The outputs and the last state of a recurrence with a matrix of state, where the kernels take these tensors.
+pub(crate) fn matrix_state(tokens: &MatrixTokens, rule: Rule) -> Option<(Tensor<4>, Tensor<4>)> {
+    let MatrixTokens { query, key, value, decay, first, second, state } = tokens;
+    let given = [
+        Some(query),
+        Some(key),
+        Some(value),
+        decay.as_ref(),
+        first.as_ref(),
+        second.as_ref(),
+        state.as_ref(),
+    ];
+    if !given.into_iter().flatten().all(takes) {
+        return None;
+    }
+    let [batch, heads, length, channels] = query.dims();
+    let [_, _, _, width] = value.dims();
+    let device = query.device();
+    let outer = [batch, heads, channels, width];
+    let state = state.clone().unwrap_or_else(|| Tensor::zeros(outer, &device));
+    let unused = Tensor::<4>::zeros([1; 4], &device);
+    let or_unused =
+        |tensor: &Option<Tensor<4>>| tensor.clone().unwrap_or_else(|| unused.clone()).into_dispatch();
+    let row = Tensor::<1>::from_dispatch(<Dispatch as MatrixStateExtension>::matrix_state(
+        query.clone().into_dispatch(),
+        key.clone().into_dispatch(),
+        value.clone().into_dispatch(),
+        or_unused(decay),
+        or_unused(first),
+        or_unused(second),
+        state.into_dispatch(),
+        rule,
+    ));
+    let outputs = batch * heads * length * width;
+    let states = outer.iter().product();
+    let read = row.clone().narrow(0, 0, outputs).reshape([batch, heads, length, width]);
+    Some((read, row.narrow(0, outputs, states).reshape(outer)))
 }
 
 /// A recurrent cell along the time, where the kernel takes these tensors.

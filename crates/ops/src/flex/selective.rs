@@ -2,8 +2,8 @@
 
 #![expect(unsafe_code, reason = "tasks write columns of one matrix; loops are called after detection")]
 
-use super::columns::{Columns, LANES, Lanes, load};
-use super::squash::{exp, softplus};
+use super::columns::{Columns, LANES, Lanes, load, product};
+use super::squash::{exp_lanes, softplus_lanes};
 use super::vectorized::vectorized;
 use rayon::prelude::*;
 
@@ -126,14 +126,15 @@ vectorized! {
         for token in tokens[0]..tokens[0] + tokens[1] {
             let (at, selection) = (shape.place(block, token), shape.selection(block, token));
             let (x, step) = (load(given.x, at, block.count), load(given.step, at, block.count));
-            let step = step.map(softplus);
-            let mut y: Lanes = std::array::from_fn(|lane| skip[lane] * x[lane]);
-            let added: Lanes = std::array::from_fn(|lane| step[lane] * x[lane]);
+            let step = softplus_lanes(step);
+            let mut y = product(&skip, &x);
+            let added = product(&step, &x);
             let input = &given.input[selection..selection + shape.state];
             let output = &given.output[selection..selection + shape.state];
             for (((state, rate), input), output) in state.iter_mut().zip(rate).zip(input).zip(output) {
+                let decay = exp_lanes(step, rate);
                 for lane in 0..LANES {
-                    state[lane] = exp(step[lane] * rate[lane]) * state[lane] + added[lane] * input;
+                    state[lane] = decay[lane] * state[lane] + added[lane] * input;
                     y[lane] += state[lane] * output;
                 }
             }

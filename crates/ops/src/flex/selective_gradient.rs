@@ -2,9 +2,9 @@
 
 #![expect(unsafe_code, reason = "tasks write columns of one matrix; loops are called after detection")]
 
-use super::columns::{Columns, LANES, Lanes, load, sum};
+use super::columns::{Columns, LANES, Lanes, load, product, sum};
 use super::selective::{Block, CHUNK, Given, Selective};
-use super::squash::{exp, sigmoid, softplus};
+use super::squash::{exp_lanes, sigmoid, softplus_lanes};
 use super::vectorized::vectorized;
 use rayon::prelude::*;
 
@@ -155,16 +155,18 @@ vectorized! {
             let token = tokens[0] + offset;
             let (at, selection) = (shape.place(block, token), shape.selection(block, token));
             let (x, step) = (load(given.x, at, block.count), load(given.step, at, block.count));
-            let step = step.map(softplus);
-            let added: Lanes = std::array::from_fn(|lane| step[lane] * x[lane]);
+            let step = softplus_lanes(step);
+            let added = product(&step, &x);
             for (number, rate) in rate.iter().enumerate().take(numbers) {
                 let place = offset * numbers + number;
                 let (before, input) = (chunk.before[place], given.input[selection + number]);
-                let decay: Lanes = std::array::from_fn(|lane| exp(step[lane] * rate[lane]));
+                let decay = exp_lanes(step, rate);
                 chunk.decay[place] = decay;
                 if offset + 1 < tokens[1] {
-                    chunk.before[place + numbers] =
-                        std::array::from_fn(|lane| decay[lane] * before[lane] + added[lane] * input);
+                    let after = &mut chunk.before[place + numbers];
+                    for lane in 0..LANES {
+                        after[lane] = decay[lane] * before[lane] + added[lane] * input;
+                    }
                 }
             }
         }
@@ -181,9 +183,11 @@ vectorized! {
         for offset in (0..tokens[1]).rev() {
             let token = tokens[0] + offset;
             let (at, selection) = (shape.place(block, token), shape.selection(block, token));
-            let [x, raw, of_y] = [given.x, given.step, gradient].map(|values| load(values, at, block.count));
-            let step = raw.map(softplus);
-            let added: Lanes = std::array::from_fn(|lane| step[lane] * x[lane]);
+            let x = load(given.x, at, block.count);
+            let raw = load(given.step, at, block.count);
+            let of_y = load(gradient, at, block.count);
+            let step = softplus_lanes(raw);
+            let added = product(&step, &x);
             let (mut of_added, mut of_step) = ([0.0; LANES], [0.0; LANES]);
             for number in 0..numbers {
                 let (before, decay) = (&chunk.before[offset * numbers + number], &chunk.decay[offset * numbers + number]);

@@ -47,6 +47,25 @@ pub(super) fn softplus(x: f32) -> f32 {
     (2.0 * ratio).mul_add(sum, positive)
 }
 
+/// [`softplus`] of every lane. A loop and not a closure, whose body would be compiled by itself, without the
+/// processor's extensions.
+#[inline(always)]
+pub(super) fn softplus_lanes<const N: usize>(mut x: [f32; N]) -> [f32; N] {
+    for lane in 0..N {
+        x[lane] = softplus(x[lane]);
+    }
+    x
+}
+
+/// [`exp`] of every lane of a product.
+#[inline(always)]
+pub(super) fn exp_lanes<const N: usize>(mut left: [f32; N], right: &[f32; N]) -> [f32; N] {
+    for lane in 0..N {
+        left[lane] = exp(left[lane] * right[lane]);
+    }
+    left
+}
+
 /// `tanh x`, to a few units in the last place: a quotient of polynomials up to where float32 rounds to ±1 (Eigen,
 /// `ptanh`).
 #[inline(always)]

@@ -59,10 +59,13 @@ impl Sums {
     /// The weighted mean for a token, `u + k` being `current`.
     #[inline(always)]
     fn mean(&self, current: &Lanes, value: &Lanes) -> Lanes {
-        std::array::from_fn(|lane| {
+        let mut mean = [0.0; LANES];
+        for lane in 0..LANES {
             let (old, new) = shares(self.exponent[lane], current[lane]);
-            (old * self.numerator[lane] + new * value[lane]) / (old * self.denominator[lane] + new)
-        })
+            mean[lane] =
+                (old * self.numerator[lane] + new * value[lane]) / (old * self.denominator[lane] + new);
+        }
+        mean
     }
 
     /// These sums decayed, and a token added.

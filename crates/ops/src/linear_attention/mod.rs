@@ -65,31 +65,78 @@ impl LinearAttention {
         let [_, _, _, value] = self.value.dims();
         assert_shape!(self.key, [batch, heads, length, key]);
         assert_shape!(self.value, [batch, heads, length, value]);
-        let decay = match self.decay {
+        if let Some(state) = &self.state {
+            assert_shape!(state, [batch, heads, key, value]);
+        }
+        let decay = self.logarithms();
+        #[cfg(feature = "flex")]
+        if let Some(made) = self.on_flex(decay.as_ref()) {
+            return made;
+        }
+        self.in_chunks(decay)
+    }
+
+    /// log a, `[batch, heads, length, 1 or key]`.
+    fn logarithms(&self) -> Option<Tensor<4>> {
+        match self.decay.clone() {
             LogDecay::None => None,
             LogDecay::Head(log) => Some(log.unsqueeze_dim::<4>(3)),
             LogDecay::Channel(log) => Some(log),
+        }
+    }
+
+    /// By the kernel, where it takes these tensors.
+    #[cfg(feature = "flex")]
+    fn on_flex(&self, decay: Option<&Tensor<4>>) -> Option<(Tensor<4>, Tensor<4>)> {
+        use crate::flex::{Change, Keeps, MatrixTokens, Rule, matrix_state};
+        let tokens = MatrixTokens {
+            query: self.query.clone(),
+            key: self.key.clone(),
+            value: self.value.clone(),
+            decay: decay.cloned(),
+            first: None,
+            second: None,
+            state: self.state.clone(),
         };
-        let state = self.state.unwrap_or_else(|| {
+        let rule = Rule {
+            change: Change::Addition,
+            keeps: if decay.is_some() { Keeps::Logarithms } else { Keeps::All },
+            reads_before: self.bonus.is_some(),
+        };
+        let (outputs, state) = matrix_state(&tokens, rule)?;
+        Some((self.with_bonus(outputs), state))
+    }
+
+    /// The outputs with what each token reads of itself, where there is a bonus.
+    fn with_bonus(&self, outputs: Tensor<4>) -> Tensor<4> {
+        let Some(bonus) = &self.bonus else { return outputs };
+        let [_, heads, _, key] = self.query.dims();
+        let own = self.query.clone() * bonus.clone().reshape([1, heads, 1, key]) * self.key.clone();
+        outputs + own.sum_dim(3) * self.value.clone()
+    }
+
+    /// The form for every device.
+    fn in_chunks(self, decay: Option<Tensor<4>>) -> (Tensor<4>, Tensor<4>) {
+        let [batch, heads, length, key] = self.query.dims();
+        let [_, _, _, value] = self.value.dims();
+        let state = self.state.clone().unwrap_or_else(|| {
             Tensor::zeros([batch, heads, key, value], (&self.query.device(), self.query.dtype()))
         });
-        assert_shape!(state, [batch, heads, key, value]);
         if length == 1 {
             return step(self.query, self.key, self.value, decay, self.bonus, state);
         }
-        let Some(bonus) = self.bonus else {
+        if self.bonus.is_none() {
             return Chunks::split(self.query, self.key, self.value, decay, Reading::Behind).run(state);
-        };
+        }
+        let tokens = self.clone();
         // Behind the token all its channels had one factor; before it the bonus gives each its own.
         let decay = match decay {
             Some(log) => log.expand([batch, heads, length, key]),
             None => self.key.zeros_like(),
         };
-        let own = self.query.clone() * bonus.reshape([1, heads, 1, key]) * self.key.clone();
-        let own = own.sum_dim(3) * self.value.clone();
         let chunks = Chunks::split(self.query, self.key, self.value, Some(decay), Reading::Before);
         let (outputs, state) = chunks.run(state);
-        (outputs + own, state)
+        (tokens.with_bonus(outputs), state)
     }
 }
 

@@ -95,20 +95,25 @@ fn compare(shape: [usize; 5], kind: Kind, strength: f64, bonus: bool, state: boo
         let all = leaves.tokens.iter().map(|leaf| leaf.grad(&gradients)).collect::<Vec<_>>();
         (outputs.inner(), last.inner(), all, leaves.bonus.grad(&gradients))
     };
-    let fast = run(LinearAttention::run);
     let naive = run(naive);
-    let what = format!("{kind:?} {shape:?}, decays of {strength}, bonus {bonus}, state {state}");
-    assert_close(&fast.0, &naive.0, &format!("outputs, {what}"));
-    assert_close(&fast.1, &naive.1, &format!("state, {what}"));
-    for (index, (fast, naive)) in fast.2.iter().zip(&naive.2).enumerate() {
-        assert_eq!(fast.is_some(), naive.is_some(), "gradient {index}, {what}");
-        if let (Some(fast), Some(naive)) = (fast, naive) {
-            assert_close(fast, naive, &format!("gradient {index}, {what}"));
+    let in_chunks = |tokens: LinearAttention| {
+        let decay = tokens.logarithms();
+        tokens.in_chunks(decay)
+    };
+    for (form, fast) in [("kernel", run(LinearAttention::run)), ("chunks", run(in_chunks))] {
+        let what = format!("{form}, {kind:?} {shape:?}, decays of {strength}, bonus {bonus}, state {state}");
+        assert_close(&fast.0, &naive.0, &format!("outputs, {what}"));
+        assert_close(&fast.1, &naive.1, &format!("state, {what}"));
+        for (index, (fast, naive)) in fast.2.iter().zip(&naive.2).enumerate() {
+            assert_eq!(fast.is_some(), naive.is_some(), "gradient {index}, {what}");
+            if let (Some(fast), Some(naive)) = (fast, naive) {
+                assert_close(fast, naive, &format!("gradient {index}, {what}"));
+            }
         }
-    }
-    assert_eq!(fast.3.is_some(), bonus);
-    if let (Some(fast), Some(naive)) = (fast.3, naive.3) {
-        assert_close(&fast, &naive, &format!("gradient of the bonus, {what}"));
+        assert_eq!(fast.3.is_some(), bonus);
+        if let (Some(fast), Some(naive)) = (&fast.3, &naive.3) {
+            assert_close(fast, naive, &format!("gradient of the bonus, {what}"));
+        }
     }
 }
 
@@ -122,6 +127,7 @@ fn the_fast_form_is_the_equation() {
         [1, 2, 128, 4, 3],
         [1, 1, 150, 1, 4],
         [1, 1, 290, 2, 1],
+        [1, 2, 40, 17, 35],
     ] {
         for kind in [Kind::None, Kind::Head, Kind::Channel] {
             for (bonus, state) in [(false, false), (false, true), (true, true)] {

@@ -1,50 +1,58 @@
-//! Loops over values and their gates.
+//! Loops over values.
 
 #![expect(unsafe_code, reason = "loops compiled for processor extensions are called after detection")]
 
 use super::super::buffer::fill_chunks;
-use super::super::squash::{erf, exp, sigmoid};
+use super::super::squash::{erf, exp, sigmoid, softplus};
 use super::super::vectorized::vectorized;
 use std::mem::MaybeUninit;
 
-/// How far a value's gate is open, between 0 and 1.
+/// A function of every value by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// `Φ(x)`, the normal distribution.
-    Normal,
-    /// `(1 + tanh u) / 2 = σ(2u)` with `u = √(2/π) (x + 0.044715 x³)`.
-    Tanh,
+pub(crate) enum Curve {
+    /// `x Φ(x)`, with the normal distribution.
+    Gelu,
+    /// `x (1 + tanh u) / 2 = x σ(2u)` with `u = √(2/π) (x + 0.044715 x³)`.
+    GeluTanh,
+    /// `x σ(x)`.
+    Silu,
     /// `σ(x)`.
-    Logistic,
+    Sigmoid,
+    /// `log(1 + exp x)`.
+    Softplus,
 }
 
 /// Floats of one task: large enough to be worth one, small enough for the cache.
 const PART: usize = 16 * 1024;
 
-impl Gate {
-    /// `x · gate(x)`.
+impl Curve {
+    /// The function's values.
     pub(super) fn forward(self, x: &[f32]) -> Vec<f32> {
         let fill = |index: usize, target: &mut [MaybeUninit<f32>]| {
             let x = &x[index * PART..][..target.len()];
             match self {
-                Self::Normal => normal(x, target),
-                Self::Tanh => tanh(x, target),
-                Self::Logistic => silu(x, target),
+                Self::Gelu => gelu(x, target),
+                Self::GeluTanh => gelu_tanh(x, target),
+                Self::Silu => silu(x, target),
+                Self::Sigmoid => logistic(x, target),
+                Self::Softplus => soft(x, target),
             }
         };
-        // SAFETY: all three loops write one value for each of x, and x is as long as the target.
+        // SAFETY: all loops write one value for each of x, and x is as long as the target.
         unsafe { fill_chunks(x.len(), PART, fill) }
     }
 
-    /// The gradient of x: `gradient · (gate(x) + x gate′(x))`.
+    /// The gradient of x: `gradient · f′(x)`.
     pub(super) fn backward(self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         let fill = |index: usize, target: &mut [MaybeUninit<f32>]| {
             let x = &x[index * PART..][..target.len()];
             let gradient = &gradient[index * PART..][..target.len()];
             match self {
-                Self::Normal => normal_slope(x, gradient, target),
-                Self::Tanh => tanh_slope(x, gradient, target),
-                Self::Logistic => silu_slope(x, gradient, target),
+                Self::Gelu => gelu_slope(x, gradient, target),
+                Self::GeluTanh => gelu_tanh_slope(x, gradient, target),
+                Self::Silu => silu_slope(x, gradient, target),
+                Self::Sigmoid => sigmoid_slope(x, gradient, target),
+                Self::Softplus => softplus_slope(x, gradient, target),
             }
         };
         // SAFETY: as above; the gradient is as long as x.
@@ -83,13 +91,13 @@ fn logistic_slope(x: f32, argument: f32, slope: f32) -> f32 {
 }
 
 vectorized! {
-    fn normal(x: &[f32], y: &mut [MaybeUninit<f32>]) {
+    fn gelu(x: &[f32], y: &mut [MaybeUninit<f32>]) {
         for (x, y) in x.iter().zip(y) {
             y.write(x * distribution(*x));
         }
     }
 
-    fn normal_slope(x: &[f32], gradient: &[f32], target: &mut [MaybeUninit<f32>]) {
+    fn gelu_slope(x: &[f32], gradient: &[f32], target: &mut [MaybeUninit<f32>]) {
         for ((x, gradient), target) in x.iter().zip(gradient).zip(target) {
             let near = bounded(*x);
             let density = 0.398_942_3 * exp(-0.5 * near * near);
@@ -97,14 +105,14 @@ vectorized! {
         }
     }
 
-    fn tanh(x: &[f32], y: &mut [MaybeUninit<f32>]) {
+    fn gelu_tanh(x: &[f32], y: &mut [MaybeUninit<f32>]) {
         for (x, y) in x.iter().zip(y) {
             let near = bounded(*x);
             y.write(through(*x, RATE * (near + CUBE * near * near * near)));
         }
     }
 
-    fn tanh_slope(x: &[f32], gradient: &[f32], target: &mut [MaybeUninit<f32>]) {
+    fn gelu_tanh_slope(x: &[f32], gradient: &[f32], target: &mut [MaybeUninit<f32>]) {
         for ((x, gradient), target) in x.iter().zip(gradient).zip(target) {
             let near = bounded(*x);
             let slope = RATE * (1.0 + 3.0 * CUBE * near * near);
@@ -121,6 +129,31 @@ vectorized! {
     fn silu_slope(x: &[f32], gradient: &[f32], target: &mut [MaybeUninit<f32>]) {
         for ((x, gradient), target) in x.iter().zip(gradient).zip(target) {
             target.write(gradient * logistic_slope(bounded(*x), *x, 1.0));
+        }
+    }
+
+    fn logistic(x: &[f32], y: &mut [MaybeUninit<f32>]) {
+        for (x, y) in x.iter().zip(y) {
+            y.write(sigmoid(*x));
+        }
+    }
+
+    fn sigmoid_slope(x: &[f32], gradient: &[f32], target: &mut [MaybeUninit<f32>]) {
+        for ((x, gradient), target) in x.iter().zip(gradient).zip(target) {
+            let open = sigmoid(*x);
+            target.write(gradient * open * (1.0 - open));
+        }
+    }
+
+    fn soft(x: &[f32], y: &mut [MaybeUninit<f32>]) {
+        for (x, y) in x.iter().zip(y) {
+            y.write(softplus(*x));
+        }
+    }
+
+    fn softplus_slope(x: &[f32], gradient: &[f32], target: &mut [MaybeUninit<f32>]) {
+        for ((x, gradient), target) in x.iter().zip(gradient).zip(target) {
+            target.write(gradient * sigmoid(*x));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Smooth rectifiers as single operations.
+//! Functions of every value by itself as single operations.
 
 mod kernel;
 
@@ -11,49 +11,49 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-pub(crate) use kernel::Gate;
+pub(crate) use kernel::Curve;
 
-/// `x · gate(x)`, where the kernel takes this tensor.
-pub(crate) fn gated<const D: usize>(x: &Tensor<D>, gate: Gate) -> Option<Tensor<D>> {
-    takes(x).then(|| Tensor::from_dispatch(<Dispatch as Extension>::gated(x.clone().into_dispatch(), gate)))
+/// `curve` of every value, where the kernel takes this tensor.
+pub(crate) fn curve<const D: usize>(x: &Tensor<D>, curve: Curve) -> Option<Tensor<D>> {
+    takes(x).then(|| Tensor::from_dispatch(<Dispatch as Extension>::curve(x.clone().into_dispatch(), curve)))
 }
 
 /// The operation, which only `flex` has, on float32 tensors that are not empty.
 #[backend_extension(Flex, Autodiff)]
 trait Extension: Backend {
-    /// `x · gate(x)`, of any shape.
-    fn gated(x: FloatTensor<Self>, gate: Gate) -> FloatTensor<Self>;
+    /// The function of every value, of any shape.
+    fn curve(x: FloatTensor<Self>, curve: Curve) -> FloatTensor<Self>;
 }
 
 impl Extension for Flex {
-    fn gated(x: FloatTensor<Self>, gate: Gate) -> FloatTensor<Self> {
-        tensor(gate.forward(&values(&x)), x.shape())
+    fn curve(x: FloatTensor<Self>, curve: Curve) -> FloatTensor<Self> {
+        tensor(curve.forward(&values(&x)), x.shape())
     }
 }
 
 #[derive(Debug)]
-struct GatedBackward;
+struct CurveBackward;
 
-impl Backward<Flex, 1> for GatedBackward {
-    type State = (FloatTensor<Flex>, Gate);
+impl Backward<Flex, 1> for CurveBackward {
+    type State = (FloatTensor<Flex>, Curve);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<Flex>(&ops.node);
-        let (x, gate) = ops.state;
+        let (x, curve) = ops.state;
         if let [Some(node)] = ops.parents {
-            let made = gate.backward(&values(&x), &values(&gradient));
+            let made = curve.backward(&values(&x), &values(&gradient));
             grads.register::<Flex>(node.id, tensor(made, x.shape()));
         }
     }
 }
 
 impl<C: CheckpointStrategy> Extension for Autodiff<Flex, C> {
-    fn gated(x: FloatTensor<Self>, gate: Gate) -> FloatTensor<Self> {
-        let prepared = GatedBackward.prepare::<C>([x.node()]);
+    fn curve(x: FloatTensor<Self>, curve: Curve) -> FloatTensor<Self> {
+        let prepared = CurveBackward.prepare::<C>([x.node()]);
         let x = x.into_primitive();
-        let output = Flex::gated(x.clone(), gate);
+        let output = Flex::curve(x.clone(), curve);
         match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((x, gate), output),
+            OpsKind::Tracked(prepared) => prepared.finish((x, curve), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
