@@ -40,9 +40,13 @@ fn readable(tensor: &FloatTensor<Flex>) -> FloatTensor<Flex> {
     if side_by_side && forward { tensor.clone() } else { tensor.to_contiguous() }
 }
 
+/// A dimension of 1 serves every example, head or token.
 fn tokens(tensor: &FloatTensor<Flex>) -> Tokens<'_> {
     let layout = tensor.layout();
-    let stride = |dimension: usize| layout.strides()[dimension].unsigned_abs();
+    let stride = |dimension: usize| match tensor.shape()[dimension] {
+        1 => 0,
+        _ => layout.strides()[dimension].unsigned_abs(),
+    };
     Tokens {
         values: tensor.storage(),
         offset: layout.start_offset(),
