@@ -1,10 +1,10 @@
 //! Attention with its four projections.
 
 use ansatz_core::{Context, Mixer, Recurrent};
-use ansatz_ops::{Norm, Rotary, sigmoid};
+use ansatz_ops::{Norm, Rotary, Visible, sigmoid};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
-use burn::tensor::{Bool, Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::AttentionConfig;
 use crate::heads::Heads;
@@ -151,20 +151,19 @@ impl Attention {
         })
     }
 
-    /// Which keys each query must not see, for tokens that all look at each other.
-    fn hidden(&self, tokens: &Tensor<3>, context: &Context) -> Option<Tensor<4, Bool>> {
-        let [_, length, _] = tokens.dims();
-        self.sight.hidden(context.mask.as_ref(), [self.heads.group(), length, length], &tokens.device())
+    /// What each query sees, for tokens that all look at each other.
+    fn visible(&self, context: &Context) -> Visible {
+        self.sight.keys(context.mask.as_ref(), self.heads.group())
     }
 }
 
 impl Mixer for Attention {
     fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
-        let hidden = self.hidden(&tokens, context);
+        let visible = self.visible(context);
         let (query, gate) = self.queries(tokens.clone(), 0);
         let (key, value) = (self.keys(tokens.clone(), 0), self.values(tokens));
-        let output = self.finish(self.scores.attend(query, key, value, hidden, &self.dropout), gate);
+        let output = self.finish(self.scores.attend(query, key, value, &visible, &self.dropout), gate);
         assert_shape!(output, [batch, length, width]);
         output
     }
@@ -175,17 +174,18 @@ impl Mixer for Attention {
 
     fn influence(&self, tokens: Tensor<3>, context: &Context) -> Option<Tensor<4>> {
         let [batch, length, _] = tokens.dims();
-        let hidden = self.hidden(&tokens, context);
+        let visible = self.visible(context);
         let (query, _) = self.queries(tokens.clone(), 0);
-        let weights = self.scores.weights(query, self.keys(tokens, 0), hidden);
+        let weights = self.scores.weights(query, self.keys(tokens, 0), &visible);
         Some(weights.reshape([batch, self.heads.query, length, length]))
     }
 
     fn flops(&self, length: usize) -> u64 {
         let linears = [&self.query, &self.key, &self.value, &self.output];
         let projections: usize = linears.iter().map(|linear| linear.weight.lazy_shape().num_elements()).sum();
-        // Scores and their product with the values; what is out of sight is counted in full, as it is computed.
-        let mixing = 2 * self.heads.query * length * self.heads.width;
+        // Scores and their product with the values; what comes later is counted as if it were seen.
+        let seen = self.sight.window.map_or(length, |window| window.min(length));
+        let mixing = 2 * self.heads.query * seen * self.heads.width;
         2 * length as u64 * (projections + mixing) as u64
     }
 }

@@ -57,8 +57,8 @@ impl Recurrent for Attention {
         let values = self.values(tokens);
         let values = self.remember(state, VALUES, values);
         state.position += length;
-        let hidden = self.sight.hidden(None, [self.heads.group(), length, keys.dims()[2]], &keys.device());
-        let attended = self.scores.attend(query, keys, values, hidden, &self.dropout);
+        let visible = self.sight.keys(None, self.heads.group());
+        let attended = self.scores.attend(query, keys, values, &visible, &self.dropout);
         let output = self.finish(attended, gate);
         assert_shape!(output, [batch, length, width]);
         output

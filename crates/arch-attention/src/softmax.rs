@@ -1,8 +1,8 @@
 //! The attention function itself: `softmax(QKᵀ/√d) V`, Vaswani et al. 2017, equation 1.
 
-use ansatz_ops::masked_softmax;
+use ansatz_ops::{Visible, masked_softmax};
 use burn::nn::Dropout;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 /// How a query and a key make a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,12 +16,8 @@ pub(crate) struct Scores {
 
 impl Scores {
     /// The weights `softmax(QKᵀ · scale)`, `[batch, heads, queries, keys]`. A query that sees no key gets zeros.
-    pub(crate) fn weights(
-        self,
-        query: Tensor<4>,
-        key: Tensor<4>,
-        hidden: Option<Tensor<4, Bool>>,
-    ) -> Tensor<4> {
+    pub(crate) fn weights(self, query: Tensor<4>, key: Tensor<4>, visible: &Visible) -> Tensor<4> {
+        let hidden = visible.hidden([query.dims()[2], key.dims()[2]], &query.device());
         // Scaling the queries touches fewer values than scaling the scores.
         let scores = (query * self.scale).matmul(key.swap_dims(2, 3));
         let scores = match self.cap {
@@ -37,13 +33,13 @@ impl Scores {
         query: Tensor<4>,
         key: Tensor<4>,
         value: Tensor<4>,
-        hidden: Option<Tensor<4, Bool>>,
+        visible: &Visible,
         dropout: &Dropout,
     ) -> Tensor<4> {
         let whole = dropout.prob == 0.0 || !query.device().is_autodiff();
         if whole && self.cap.is_none() {
-            return ansatz_ops::attention(query, key, value, self.scale, None, hidden);
+            return ansatz_ops::attention(query, key, value, self.scale, None, visible);
         }
-        dropout.forward(self.weights(query, key, hidden)).matmul(value)
+        dropout.forward(self.weights(query, key, visible)).matmul(value)
     }
 }

@@ -1,9 +1,9 @@
 //! Attention from tokens to keys and values that may come from elsewhere.
 
-use ansatz_ops::attention;
+use ansatz_ops::{Visible, attention};
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
-use burn::tensor::{Bool, Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 /// Multi-head attention whose keys and values are made apart from its queries (Vaswani et al. 2017, section 3.2).
 ///
@@ -75,17 +75,17 @@ impl MemoryAttention {
         Keys { keys, values: self.split(self.value.forward(memory)) }
     }
 
-    /// What `tokens` take from `seen`; `bias` and `hidden` broadcast to `[batch, heads, length, memory]`.
+    /// What `tokens` take from `seen`; `bias` broadcasts to `[batch, heads, length, memory]`.
     pub(crate) fn look(
         &self,
         tokens: Tensor<3>,
         seen: Keys,
         bias: Option<Tensor<4>>,
-        hidden: Option<Tensor<4, Bool>>,
+        visible: &Visible,
     ) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
         let query = self.split(self.query.forward(tokens));
-        let taken = attention(query, seen.keys, seen.values, self.scale, bias, hidden);
+        let taken = attention(query, seen.keys, seen.values, self.scale, bias, visible);
         let [_, heads, _, head_width] = taken.dims();
         let output = self.output.forward(taken.swap_dims(1, 2).reshape([batch, length, heads * head_width]));
         assert_shape!(output, [batch, length, width]);

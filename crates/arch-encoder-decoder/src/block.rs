@@ -1,10 +1,10 @@
 //! One block: attention among the tokens, to the memory, and a channel mixer.
 
 use ansatz_core::{BoxedChannel, Context, State};
-use ansatz_ops::Norm;
+use ansatz_ops::{Norm, Visible};
 use burn::module::Module;
 use burn::nn::Dropout;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 use crate::MemoryAttention;
 use crate::attention::Keys;
@@ -38,13 +38,13 @@ pub struct Block {
 pub(crate) struct View {
     /// What is added to the scores among the tokens.
     pub(crate) bias: Option<Tensor<4>>,
-    /// The tokens that are not seen.
-    pub(crate) hidden: Option<Tensor<4, Bool>>,
+    /// Which tokens are seen.
+    pub(crate) visible: Visible,
     /// What the encoder made of the source, `[batch, memory, width]`; a state holds its keys already behind the
     /// first step.
     pub(crate) memory: Option<Tensor<3>>,
-    /// The memory's tokens that are not seen.
-    pub(crate) memory_hidden: Option<Tensor<4, Bool>>,
+    /// Which of the memory's tokens are seen.
+    pub(crate) memory_visible: Visible,
 }
 
 /// Names of the parts of a block's state: keys and values of the tokens seen and of the memory, and the channel
@@ -86,13 +86,13 @@ impl Block {
                 Some(state) => behind(state.part(TOKENS), new),
                 None => new,
             };
-            self.attention.look(tokens, seen, view.bias.clone(), view.hidden.clone())
+            self.attention.look(tokens, seen, view.bias.clone(), &view.visible)
         });
         let tokens = match (&self.cross, &self.cross_norm) {
             (Some(cross), Some(norm)) => match remembered(cross, view, state.as_deref_mut()) {
-                Some(memory) => self.join(tokens, norm, |tokens| {
-                    cross.look(tokens, memory, None, view.memory_hidden.clone())
-                }),
+                Some(memory) => {
+                    self.join(tokens, norm, |tokens| cross.look(tokens, memory, None, &view.memory_visible))
+                }
                 None => tokens,
             },
             _ => tokens,

@@ -1,7 +1,7 @@
 //! An encoder or a decoder: positions, blocks, and norms at both ends.
 
 use ansatz_core::{Context, Layer, State};
-use ansatz_ops::{Norm, hidden_keys};
+use ansatz_ops::{Norm, Visible};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
@@ -68,7 +68,7 @@ impl Stage {
     ) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
         let first = state.as_ref().map_or(0, |state| state.position);
-        let view = self.view([first, length], memory, state.as_deref_mut(), context, &tokens.device());
+        let view = self.view([first, length], memory, state.as_deref_mut(), context);
         let mut tokens = self.enter(tokens, first);
         for (index, block) in self.blocks.iter().enumerate() {
             between(&tokens);
@@ -109,12 +109,11 @@ impl Stage {
         memory: Option<Memory>,
         state: Option<&mut State>,
         context: &Context,
-        device: &Device,
     ) -> View {
         let keys = first + length;
         // All tokens of a step are real.
         let real = if state.is_some() { None } else { context.mask.as_ref() };
-        let hidden = hidden_keys(real, self.causal, [length, keys], device);
+        let visible = Visible { causal: self.causal, real: real.cloned(), ..Visible::default() };
         let (memory, remembered) = match memory {
             Some(memory) => (Some(memory.tokens), memory.real),
             None => (None, None),
@@ -132,10 +131,9 @@ impl Stage {
         };
         View {
             bias: self.relative.as_ref().map(|relative| relative.bias(first, [length, keys])),
-            hidden,
+            visible,
             memory,
-            memory_hidden: remembered
-                .and_then(|real| hidden_keys(Some(&real), false, [length, real.dims()[1]], device)),
+            memory_visible: Visible { real: remembered, ..Visible::default() },
         }
     }
 

@@ -219,6 +219,15 @@ pub trait Encoder: Send + Sync {
     /// When the configured stem does not fit the data, e.g. patches that do not divide the picture.
     fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem>;
 
+    /// Other views of the same examples, such as mirror images, whose outputs are averaged with theirs when the
+    /// network is judged and used. None by default.
+    ///
+    /// # Errors
+    /// When the batch is of another kind of data.
+    fn views(&self, _batch: &Batch) -> Result<Vec<Batch>> {
+        Ok(Vec::new())
+    }
+
     /// The files of this kind at `path`: itself, or those inside a folder, sorted.
     ///
     /// # Errors

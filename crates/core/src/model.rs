@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::{
-    BackboneConfig, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, Features, Inputs, Layer,
-    Registry, Result, Targets, TaskConfig,
+    BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, Features, Inputs,
+    Layer, Registry, Result, Targets, TaskConfig,
 };
 
 /// A whole network.
@@ -49,6 +49,21 @@ impl Model {
     /// When the inputs are not those of the stem.
     pub fn forward(&self, inputs: &Inputs) -> Result<Tensor<3>> {
         Ok(self.head.forward(self.backbone.forward(self.features(inputs)?)))
+    }
+
+    /// The outputs by which the network is judged and used: the mean over the examples of `batch` as they are and
+    /// all other views that `encoder` takes of them.
+    ///
+    /// # Errors
+    /// When the inputs are not those of the stem.
+    pub fn judge(&self, batch: &Batch, encoder: &dyn Encoder, device: &Device) -> Result<Tensor<3>> {
+        let views = encoder.views(batch)?;
+        let count = views.len() + 1;
+        let mut sum = self.forward(&batch.inputs(device))?;
+        for view in views {
+            sum = sum + self.forward(&view.inputs(device))?;
+        }
+        Ok(if count == 1 { sum } else { sum / count as f64 })
     }
 
     /// What the network is trained to make small, `[1]`: the mean loss of the task, and what the layers add.

@@ -29,6 +29,9 @@ pub struct ImageConfig {
     pub augment: Augment,
     /// How a picture becomes tokens.
     pub stem: StemConfig,
+    /// Whether a picture is judged together with its mirror image: the network's outputs for both are averaged, at
+    /// twice the cost. Training stays as it is.
+    pub mirror: bool,
     /// Whether PNG and JPEG files are inverted when read, for dark on light where the network knows
     /// light on dark.
     pub invert: bool,
@@ -46,6 +49,7 @@ impl Default for ImageConfig {
             normalise: Normalise::default(),
             augment: Augment::default(),
             stem: StemConfig::default(),
+            mirror: false,
             invert: false,
             background: None,
         }
@@ -102,7 +106,7 @@ impl DataModel for ImageConfig {
     }
 
     fn restore(&self, preparation: &ansatz_core::Preparation) -> ansatz_core::Result<Box<dyn Encoder>> {
-        Ok(Box::new(ImageEncoder::new(Preparation::from_json(preparation)?, self.stem.clone())))
+        Ok(Box::new(ImageEncoder::new(Preparation::from_json(preparation)?, self)))
     }
 }
 

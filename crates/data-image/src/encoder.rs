@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Encoder, Result, Target, Targets};
+use ansatz_core::{Batch, BoxedStem, Encoder, Error, Result, Target, Targets};
 use burn::tensor::{Device, TensorData};
 
+use crate::config::ImageConfig;
 use crate::decode::{Decoder, picture_files};
 use crate::preparation::Preparation;
 use crate::stem::{self, StemConfig};
@@ -14,14 +15,15 @@ use crate::stem::{self, StemConfig};
 pub struct ImageEncoder {
     preparation: Preparation,
     stem: StemConfig,
+    mirror: bool,
     target: Target,
 }
 
 impl ImageEncoder {
-    /// An encoder from what was fitted and the stem's config.
-    pub fn new(preparation: Preparation, stem: StemConfig) -> Self {
+    /// An encoder from what was fitted and the config.
+    pub fn new(preparation: Preparation, config: &ImageConfig) -> Self {
         let target = Target::Classes { names: preparation.classes.clone() };
-        Self { preparation, stem, target }
+        Self { preparation, stem: config.stem.clone(), mirror: config.mirror, target }
     }
 
     /// What was fitted.
@@ -50,6 +52,28 @@ impl Encoder for ImageEncoder {
 
     fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
         self.stem.init(self.preparation.size, width, device)
+    }
+
+    /// The mirror images, where they are judged too.
+    fn views(&self, batch: &Batch) -> Result<Vec<Batch>> {
+        if !self.mirror {
+            return Ok(Vec::new());
+        }
+        let mirrored = |(name, pixels): &(String, TensorData)| {
+            let [.., width, channels] = pixels.shape()[..] else {
+                return Err(Error::Failed(format!("input `{name}` is no picture")));
+            };
+            let shape = pixels.shape().clone();
+            let values: Vec<f32> = pixels
+                .iter::<f32>()
+                .collect::<Vec<_>>()
+                .chunks_exact(width * channels)
+                .flat_map(|row| row.chunks_exact(channels).rev().flatten().copied().collect::<Vec<_>>())
+                .collect();
+            Ok((name.clone(), TensorData::new(values, shape)))
+        };
+        let inputs = batch.inputs.iter().map(mirrored).collect::<Result<_>>()?;
+        Ok(vec![Batch { inputs, ..batch.clone() }])
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

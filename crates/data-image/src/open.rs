@@ -34,7 +34,7 @@ impl OpenPictures {
         let normalisation = config.normalise.resolve(&train, &parts.kept)?;
         let preparation =
             Preparation { size: train.size, classes, normalisation, invert: config.invert, background };
-        let encoder = ImageEncoder::new(preparation, config.stem.clone());
+        let encoder = ImageEncoder::new(preparation, config);
         Ok(Self { encoder, augment: config.augment.clone(), train, test, parts })
     }
 

@@ -8,6 +8,7 @@ use ansatz_core::{Batch, DataModel, Exhibit, OpenData, Part, Places, Target, Tar
 use ansatz_data::{Loader, LoaderConfig, Order, Share};
 use ansatz_data_image::augment::{Augment, Erase, Mix, RandAugment};
 use ansatz_data_image::preparation::Normalise;
+use ansatz_data_image::source::{Noise, Source};
 use ansatz_data_image::{ImageConfig, contact_sheet, sample_sheet};
 
 fn nowhere() -> Places {
@@ -51,6 +52,24 @@ fn parts_have_their_sizes_and_share_no_example() {
     assert_eq!(test(&*data), test(&*all));
     let Target::Classes { names } = data.encoder().target() else { unreachable!() };
     assert_eq!(names.len(), 10);
+}
+
+#[test]
+fn a_mirror_image_is_another_view() {
+    let colour = Source::Noise(Noise { height: 2, width: 3, channels: 3, classes: 2 });
+    for source in [Source::Digits, colour] {
+        let plain = open(&ImageConfig { source: source.clone(), ..ImageConfig::default() });
+        let batch = plain.batch(Part::Test, &[0, 5], None).unwrap();
+        assert!(plain.encoder().views(&batch).unwrap().is_empty());
+        let mirrored = open(&ImageConfig { source, mirror: true, ..ImageConfig::default() });
+        let once = mirrored.encoder().views(&batch).unwrap().remove(0);
+        let twice = mirrored.encoder().views(&once).unwrap().remove(0);
+        assert_eq!((&twice.inputs, &twice.targets), (&batch.inputs, &batch.targets));
+        let [_, _, width, channels] = batch.inputs[0].1.shape()[..] else { unreachable!() };
+        let (before, after) = (values(&batch), values(&once));
+        assert_eq!(after[..channels], before[(width - 1) * channels..width * channels]);
+        assert_ne!(after, before);
+    }
 }
 
 #[test]

@@ -84,13 +84,11 @@ impl Generator {
             seconds: 0.0,
         };
         let clock = std::time::Instant::now();
-        let mut tokens = Vec::new();
+        let mut reader = Reader::new(codec);
         loop {
             let token = sampler.draw(&logits);
-            tokens.push(token);
             written.tokens += 1;
-            let whole = whole_characters(codec.decode(&tokens)?);
-            let new = whole.get(written.text.len()..).unwrap_or_default().to_owned();
+            let new = reader.read(token)?;
             written.text.push_str(&new);
             let goes_on = new.is_empty() || say(&new);
             let stopped =
@@ -124,6 +122,37 @@ pub struct Written {
     pub seconds: f64,
 }
 
+/// Turns tokens into text as they come.
+///
+/// What a token says may depend on the one before it (a space, a part of a character), but not on all that were
+/// before: so a few are decoded again with every new one, and the cost of a token does not grow with the text.
+struct Reader<'a> {
+    codec: &'a dyn Codec,
+    /// Tokens from the last ones on whose text was handed out.
+    tokens: Vec<u32>,
+    /// How many of them were handed out.
+    said: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(codec: &'a dyn Codec) -> Self {
+        Self { codec, tokens: Vec::new(), said: 0 }
+    }
+
+    /// The text that `token` completes.
+    fn read(&mut self, token: u32) -> Result<String> {
+        self.tokens.push(token);
+        let before = whole_characters(self.codec.decode(&self.tokens[..self.said])?);
+        let whole = whole_characters(self.codec.decode(&self.tokens)?);
+        let new = whole.get(before.len()..).unwrap_or_default().to_owned();
+        if !new.is_empty() {
+            self.tokens.drain(..self.said);
+            self.said = self.tokens.len();
+        }
+        Ok(new)
+    }
+}
+
 /// The text of `bytes` up to a character that is not whole yet; bytes that never become one are replaced.
 fn whole_characters(bytes: Vec<u8>) -> String {
     let cut = match std::str::from_utf8(&bytes) {
@@ -136,6 +165,44 @@ fn whole_characters(bytes: Vec<u8>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Tokens are the bytes of a text, and every third one says a space before itself unless it is the first.
+    struct Spaced;
+
+    impl Codec for Spaced {
+        fn vocabulary(&self) -> usize {
+            256
+        }
+
+        fn encode(&self, text: &str) -> Result<Vec<u32>> {
+            Ok(text.bytes().map(u32::from).collect())
+        }
+
+        fn encode_sentence(&self, text: &str) -> Result<ansatz_core::Sentence> {
+            Ok(ansatz_core::Sentence { tokens: self.encode(text)?, cut: 0 })
+        }
+
+        fn inputs(&self, _: &[u32]) -> Vec<(String, burn::tensor::TensorData)> {
+            Vec::new()
+        }
+
+        fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
+            let byte = |(place, token): (usize, &u32)| {
+                let space = place > 0 && token.is_multiple_of(3) && *token < 128;
+                space.then_some(b' ').into_iter().chain([*token as u8])
+            };
+            Ok(tokens.iter().enumerate().flat_map(byte).collect())
+        }
+    }
+
+    #[test]
+    fn text_that_comes_token_by_token_is_that_of_all_tokens() {
+        let tokens = Spaced.encode("a cold ß→ and 日本語, once more\u{1f600}!").unwrap();
+        let mut reader = Reader::new(&Spaced);
+        let text: String = tokens.iter().map(|token| reader.read(*token).unwrap()).collect();
+        assert_eq!(text, String::from_utf8(Spaced.decode(&tokens).unwrap()).unwrap());
+        assert!(reader.tokens.len() < 8, "{} tokens are decoded again", reader.tokens.len());
+    }
 
     #[test]
     fn a_character_is_said_when_it_is_whole() {

@@ -110,8 +110,8 @@ impl Predictor {
     }
 
     fn outcomes(&self, batch: Batch) -> Result<Vec<Outcome>> {
-        let (inputs, _) = batch.into_parts(&self.device);
-        let outputs = HostOutputs::read(self.trained.model.forward(&inputs)?)?;
+        let outputs = self.trained.model.judge(&batch, &*self.trained.encoder, &self.device)?;
+        let outputs = HostOutputs::read(outputs)?;
         let mut scorer = self.trained.plan.task.scorer(self.trained.encoder.target())?;
         scorer.add(&outputs, &Targets::Unknown)
     }

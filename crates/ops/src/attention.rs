@@ -1,50 +1,18 @@
 //! The attention function: `softmax(scale · QKᵀ + bias) V`.
 
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor, activation, assert_shape, module};
+use burn::tensor::{Bool, Tensor, activation, assert_shape, module};
 
-/// Which keys each query must not see, true where hidden, of a shape that broadcasts to
-/// `[batch, heads, queries, keys]`; `None` where every query sees every key.
-///
-/// `real`, `[batch, keys]`, is true where a key is no padding. With `causal` the last query stands at the last key
-/// and no query sees what comes after it, so that a few new queries behind many old keys see all of those.
-///
-/// # Panics
-/// When a causal query has no key of its own: fewer keys than queries.
-pub fn hidden_keys(
-    real: Option<&Tensor<2, Bool>>,
-    causal: bool,
-    [queries, keys]: [usize; 2],
-    device: &Device,
-) -> Option<Tensor<4, Bool>> {
-    let padding = real.map(|real| {
-        let [batch, keys] = real.dims();
-        real.clone().bool_not().reshape([batch, 1, 1, keys])
-    });
-    // A single query is the last one and sees every key.
-    let future = (causal && queries > 1).then(|| {
-        assert!(queries <= keys, "{queries} causal queries, but {keys} keys");
-        let future = Tensor::<2, Bool>::tril_mask([queries, keys], (keys - queries) as i64, device);
-        future.reshape([1, 1, queries, keys])
-    });
-    match (padding, future) {
-        (Some(padding), Some(future)) => {
-            let shape = [padding.dims()[0], 1, queries, keys];
-            Some(padding.expand(shape).bool_or(future.expand(shape)))
-        }
-        (padding, future) => padding.or(future),
-    }
-}
+use crate::Visible;
 
 /// `softmax(scale · QKᵀ + bias) V` (Vaswani et al. 2017, arXiv:1706.03762, equation 1, with scale = 1/√d and no
 /// bias; Raffel et al. 2020, arXiv:1910.10683, with scale = 1 and a bias by relative position).
 ///
-/// `bias` and `hidden` broadcast to `[batch, heads, queries, keys]`; a key is not seen where `hidden` is true, and a
-/// query that sees no key gets zeros.
+/// `bias` broadcasts to `[batch, heads, queries, keys]`. A query that sees no key gets zeros.
 ///
 /// The fast form, which takes no bias, compares a few queries at a time with the keys that any of them sees, so that
 /// neither scores nor weights are ever stored whole; the backward pass computes the weights again from the sums that
-/// were kept (Dao et al. 2022, arXiv:2205.14135).
+/// were kept (Dao et al. 2022, arXiv:2205.14135). With a window the cost grows linearly with the length.
 ///
 /// # Shapes
 /// `[batch, heads, queries, width]`, `[batch, heads, keys, width]`, `[batch, heads, keys, values]` →
@@ -55,18 +23,19 @@ pub fn attention(
     value: Tensor<4>,
     scale: f64,
     bias: Option<Tensor<4>>,
-    hidden: Option<Tensor<4, Bool>>,
+    visible: &Visible,
 ) -> Tensor<4> {
-    let [batch, heads, _, width] = query.dims();
+    let [batch, heads, queries, width] = query.dims();
     let [_, _, keys, values] = value.dims();
     assert_shape!(key, [batch, heads, keys, width]);
     assert_shape!(value, [batch, heads, keys, values]);
     #[cfg(feature = "flex")]
     if bias.is_none()
-        && let Some(output) = crate::flex::attention(&query, &key, &value, scale, hidden.as_ref())
+        && let Some(output) = crate::flex::attention(&query, &key, &value, scale, visible)
     {
         return output;
     }
+    let hidden = visible.hidden([queries, keys], &query.device());
     // burn's own attention is one pass on some devices, but only without a gradient; where keys are hidden its
     // backends do not agree on the shape that a mask may have.
     if bias.is_none() && hidden.is_none() && !query.device().is_autodiff() {
@@ -115,7 +84,7 @@ pub fn masked_softmax(scores: Tensor<4>, hidden: Option<Tensor<4, Bool>>) -> Ten
 mod tests {
     use super::*;
     use crate::testing::{assert_close, gradient, random};
-    use burn::tensor::{DType, Distribution, Tolerance};
+    use burn::tensor::{DType, Device, Distribution, Tolerance};
 
     type Four = (Tensor<4>, Tensor<4>, Tensor<4>, Tensor<4>);
 
@@ -174,13 +143,14 @@ mod tests {
             let mask =
                 Tensor::<2, Bool>::from_data(burn::tensor::TensorData::new(rows, [batch, keys]), &device);
             for masked in [false, true] {
-                let hidden = hidden_keys(masked.then_some(&mask), causal, [queries, keys], &device);
+                let given = masked.then(|| mask.clone());
+                let visible = Visible { causal, real: given, ..Visible::default() };
                 let sees = |example: usize, to: usize, from: usize| {
                     (!masked || real(example, from)) && (!causal || from + queries <= to + keys)
                 };
                 let expected = naive(&four, 0.6, sees);
                 let (query, key, value, bias) = four.clone();
-                let found = attention(query, key, value, 0.6, Some(bias), hidden).into_data();
+                let found = attention(query, key, value, 0.6, Some(bias), &visible).into_data();
                 let expected = burn::tensor::TensorData::new(expected, [batch, heads, queries, 2]);
                 found.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
             }
@@ -192,8 +162,9 @@ mod tests {
         let device = Device::flex().autodiff();
         let (query, key, value, _) = drawn([1, 1, 2, 2], &device);
         let [query, key, value] = [query, key, value].map(Tensor::require_grad);
-        let hidden = Tensor::<4, Bool>::from_data([[[[true, true], [false, true]]]], &device);
-        let output = attention(query.clone(), key.clone(), value.clone(), 1.0, None, Some(hidden));
+        let real = Some(Tensor::<2, Bool>::from_data([[false, true]], &device));
+        let visible = Visible { causal: true, real, ..Visible::default() };
+        let output = attention(query.clone(), key.clone(), value.clone(), 1.0, None, &visible);
         let first = output.clone().narrow(2, 0, 1).into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(first, [0.0, 0.0]);
         let gradients = output.sum().backward();
@@ -214,31 +185,24 @@ mod tests {
         [2, 2, 1, 64, 20, 20],
     ];
 
-    /// Nothing hidden; padding; the future; a window of three; padding that leaves some query without a key.
-    fn masks([batch, heads, queries, keys, ..]: [usize; 6], device: &Device) -> Vec<Option<Tensor<4, Bool>>> {
-        let mask = |[batches, heads, queries]: [usize; 3],
-                    hidden: &dyn Fn(usize, usize, usize, usize) -> bool| {
-            let mut values = Vec::new();
-            for batch in 0..batches {
-                for head in 0..heads {
-                    for query in 0..queries {
-                        values.extend((0..keys).map(|key| hidden(batch, head, query, key)));
-                    }
-                }
-            }
-            let flat = Tensor::<1, Bool>::from_data(values.as_slice(), device);
-            Some(flat.reshape([batches, heads, queries, keys]))
+    /// Everything; what is no padding; the past; what is near; all of these together, in groups of queries; and a
+    /// window without a key that is no padding.
+    fn sights([batch, _, queries, keys, ..]: [usize; 6], device: &Device) -> Vec<Visible> {
+        let real = |real: &dyn Fn(usize, usize) -> bool| {
+            let rows: Vec<bool> = (0..batch * keys).map(|at| real(at / keys, at % keys)).collect();
+            Some(Tensor::<1, Bool>::from_data(rows.as_slice(), device).reshape([batch, keys]))
         };
-        // The last query stands at the last key.
-        let past = |query: usize, key: usize| key + queries <= query + keys;
+        let some = || real(&|batch, key| key % 3 != batch % 3);
+        let all = Visible::default;
+        let groups = if queries % 5 == 0 { 5 } else { 1 };
         vec![
-            None,
-            mask([batch, 1, 1], &|batch, _, _, key| key % 3 == batch % 3),
-            mask([1, 1, queries], &|_, _, query, key| !past(query, key)),
-            mask([1, 1, queries], &|_, _, query, key| !past(query, key) || past(query, key + 3)),
-            mask([batch, heads, queries], &|batch, head, query, key| {
-                (batch + head + query) % 2 == 0 || key % 2 == 1
-            }),
+            all(),
+            Visible { real: some(), ..all() },
+            Visible { causal: true, ..all() },
+            Visible { causal: true, window: Some(3), ..all() },
+            Visible { window: Some(20), groups, ..all() },
+            Visible { causal: true, window: Some(40), groups, real: some() },
+            Visible { causal: true, window: Some(1), groups: 1, real: real(&|_, key| key % 2 == 0) },
         ]
     }
 
@@ -247,12 +211,13 @@ mod tests {
         let device = Device::flex().autodiff();
         for shape in SHAPES {
             let [batch, heads, queries, keys, width, value_width] = shape;
-            for (index, hidden) in masks(shape, &device).into_iter().enumerate() {
-                let case = format!("{shape:?} mask {index}");
+            for (index, visible) in sights(shape, &device).into_iter().enumerate() {
+                let case = format!("{shape:?} sight {index}");
+                let hidden = visible.hidden([queries, keys], &device);
                 let make = |rows, width| random([batch, heads, rows, width], &device).require_grad();
                 let inputs = [make(queries, width), make(keys, width), make(keys, value_width)];
                 let [query, key, value] = inputs.clone();
-                let fast = attention(query.clone(), key.clone(), value.clone(), 0.7, None, hidden.clone());
+                let fast = attention(query.clone(), key.clone(), value.clone(), 0.7, None, &visible);
                 let slow = composed(query, key, value, 0.7, None, hidden);
                 assert_close(&fast, &slow, &case);
                 let upstream = random(fast.dims(), &device);
@@ -271,7 +236,11 @@ mod tests {
         let axes = Tensor::<2>::eye(4, &device).reshape([1, 1, 4, 4]) * 1e10;
         let value = random([1, 1, 4, 3], &device);
         // Each query is by far nearest to its own key.
-        assert_close(&attention(axes.clone(), axes, value.clone(), 1.0, None, None), &value, "output");
+        assert_close(
+            &attention(axes.clone(), axes, value.clone(), 1.0, None, &Visible::default()),
+            &value,
+            "output",
+        );
     }
 
     #[test]
@@ -279,8 +248,10 @@ mod tests {
         let device = Device::flex();
         let query = Tensor::<4>::from_floats([[[[1.0], [f32::NAN]]]], &device);
         let key = Tensor::<4>::ones([1, 1, 2, 1], &device);
-        let output =
-            attention(query, key.clone(), key, 1.0, None, None).into_data().try_to_vec::<f32>().unwrap();
+        let output = attention(query, key.clone(), key, 1.0, None, &Visible::default())
+            .into_data()
+            .try_to_vec::<f32>()
+            .unwrap();
         assert!(output[0] == 1.0 && output[1].is_nan());
     }
 
@@ -288,9 +259,9 @@ mod tests {
     fn other_number_types_take_the_composed_form() {
         let device = Device::flex();
         let x = random([2, 2, 5, 4], &device);
-        let single = attention(x.clone(), x.clone(), x.clone(), 0.5, None, None);
+        let single = attention(x.clone(), x.clone(), x.clone(), 0.5, None, &Visible::default());
         let x = x.cast(DType::F64);
-        let double = attention(x.clone(), x.clone(), x, 0.5, None, None);
+        let double = attention(x.clone(), x.clone(), x, 0.5, None, &Visible::default());
         assert_eq!(double.dtype(), DType::F64);
         assert_close(&single, &double.cast(DType::F32), "output");
     }

@@ -33,10 +33,11 @@ mod selective_scan;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
+mod visible;
 mod wkv;
 
 pub use activation::Activation;
-pub use attention::{attention, hidden_keys, masked_softmax};
+pub use attention::{attention, masked_softmax};
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
@@ -54,4 +55,5 @@ pub use recurrence::{Cell, recurrence};
 pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
 pub use selective_scan::SelectiveScan;
 pub use token_shift::token_shift;
+pub use visible::Visible;
 pub use wkv::{wkv, wkv_state};

@@ -73,11 +73,9 @@ impl Judge<'_> {
                 return Ok(None);
             }
             let batch = batch?;
-            let examples = batch.examples;
-            let (inputs, targets) = batch.into_parts(self.device);
-            let outputs = HostOutputs::read(model.forward(&inputs)?)?;
-            hear(first, scorer.add(&outputs, &targets)?);
-            first += examples;
+            let outputs = HostOutputs::read(model.judge(&batch, self.data.encoder(), self.device)?)?;
+            hear(first, scorer.add(&outputs, &batch.targets)?);
+            first += batch.examples;
         }
         let mut scores = scorer.scores();
         // JSON has no word for what is not finite: such a figure is left out rather than written.

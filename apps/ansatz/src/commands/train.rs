@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ansatz_core::{Error, Registry};
+use ansatz_core::{Error, Registry, Target};
 use ansatz_run::{RunFolder, Summary};
 use ansatz_train::progress::{Dashboard, JsonLines, Listener, Plain};
 
@@ -44,7 +44,7 @@ pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write
     if summary.ended != "interrupted" {
         ansatz_report::write(&folder)?;
     }
-    if arguments.json { output::json(out, &summary) } else { conclude(&folder, &summary, out) }
+    if arguments.json { output::json(out, &summary) } else { conclude(&folder, &summary, registry, out) }
 }
 
 /// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
@@ -85,7 +85,7 @@ fn free_folder(config: &Path) -> PathBuf {
 }
 
 /// The result table and what to try next.
-fn conclude(folder: &RunFolder, summary: &Summary, out: &mut dyn Write) -> Outcome {
+fn conclude(folder: &RunFolder, summary: &Summary, registry: &Registry, out: &mut dyn Write) -> Outcome {
     let run = folder.path().display();
     if summary.ended == "interrupted" {
         writeln!(
@@ -116,6 +116,19 @@ fn conclude(folder: &RunFolder, summary: &Summary, out: &mut dyn Write) -> Outco
         writeln!(out, "  {name:<20} {value}")?;
     }
     writeln!(out, "\nlook at it:   {}", folder.report().display())?;
-    writeln!(out, "try it:       ansatz predict {run} PICTURE.png")?;
+    writeln!(out, "try it:       {}", next_command(folder, registry)?)?;
     Ok(())
+}
+
+/// What a user tries next: a run of text writes, one of files says what it sees in them.
+fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error> {
+    let plan = folder.read_experiment(registry)?.plan(registry)?;
+    let encoder = plan.data.restore(&folder.read_preparation()?)?;
+    let run = folder.path().display();
+    Ok(match (encoder.codec(), encoder.target()) {
+        (Some(_), Target::Tokens { .. }) => format!("ansatz generate {run} --prompt \"To be\""),
+        (Some(_), _) => format!("ansatz embed {run} \"some words\""),
+        (None, Target::Tokens { .. }) => format!("ansatz evaluate {run}"),
+        (None, _) => format!("ansatz predict {run} PICTURE.png"),
+    })
 }

@@ -1,10 +1,10 @@
 //! Latent attention with its projections.
 
 use ansatz_core::{Context, Mixer, Recurrent};
-use ansatz_ops::Norm;
+use ansatz_ops::{Norm, Visible};
 use burn::module::Module;
 use burn::nn::{Dropout, Linear};
-use burn::tensor::{Bool, Tensor, assert_shape};
+use burn::tensor::{Tensor, assert_shape};
 
 use crate::sight::Sight;
 use crate::softmax::Scores;
@@ -99,12 +99,12 @@ impl LatentAttention {
         &self,
         query: Tensor<4>,
         (latent, shared_key): (Tensor<3>, Tensor<3>),
-        hidden: Option<Tensor<4, Bool>>,
+        visible: &Visible,
     ) -> Tensor<3> {
         let Widths { heads, value, .. } = self.widths;
         let values = split(self.value.forward(latent.clone()), heads, value);
         let keys = self.keys(latent, shared_key);
-        self.join(self.scores().attend(query, keys, values, hidden, &self.dropout))
+        self.join(self.scores().attend(query, keys, values, visible, &self.dropout))
     }
 
     /// `[batch, heads, length, value]` → `[batch, length, width]`.
@@ -123,8 +123,8 @@ fn split(projected: Tensor<3>, heads: usize, width: usize) -> Tensor<4> {
 impl Mixer for LatentAttention {
     fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
         let [batch, length, width] = tokens.dims();
-        let hidden = self.sight().hidden(context.mask.as_ref(), [1, length, length], &tokens.device());
-        let output = self.attend(self.queries(tokens.clone()), self.keep(tokens), hidden);
+        let visible = self.sight().keys(context.mask.as_ref(), 1);
+        let output = self.attend(self.queries(tokens.clone()), self.keep(tokens), &visible);
         assert_shape!(output, [batch, length, width]);
         output
     }
@@ -134,11 +134,10 @@ impl Mixer for LatentAttention {
     }
 
     fn influence(&self, tokens: Tensor<3>, context: &Context) -> Option<Tensor<4>> {
-        let [_, length, _] = tokens.dims();
-        let hidden = self.sight().hidden(context.mask.as_ref(), [1, length, length], &tokens.device());
+        let visible = self.sight().keys(context.mask.as_ref(), 1);
         let query = self.queries(tokens.clone());
         let (latent, shared_key) = self.keep(tokens);
-        Some(self.scores().weights(query, self.keys(latent, shared_key), hidden))
+        Some(self.scores().weights(query, self.keys(latent, shared_key), &visible))
     }
 
     fn flops(&self, length: usize) -> u64 {

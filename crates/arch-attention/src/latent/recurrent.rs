@@ -27,17 +27,17 @@ impl LatentAttention {
     fn absorbed(&self, query: Tensor<4>, (latent, shared_key): (Tensor<3>, Tensor<3>)) -> Tensor<3> {
         let Widths { heads, key, shared, value } = self.widths;
         let [batch, _, queries, _] = query.dims();
-        let [_, keys, rank] = latent.dims();
+        let [_, _, rank] = latent.dims();
         // W_k as [heads, key, latent], W_v as [heads, latent, value].
         let inward = self.key.weight.val().reshape([rank, heads, key]).permute([1, 2, 0]).unsqueeze::<4>();
         let outward = self.value.weight.val().reshape([rank, heads, value]).swap_dims(0, 1).unsqueeze::<4>();
         let own = query.clone().narrow(3, 0, key).matmul(inward);
         let query = Tensor::cat(vec![own, query.narrow(3, key, shared)], 3);
         let query = query.reshape([batch, 1, heads * queries, rank + shared]);
-        let hidden = self.sight().hidden(None, [heads, queries, keys], &query.device());
+        let visible = self.sight().keys(None, heads);
         let latent = latent.unsqueeze_dim::<4>(1);
         let seen = Tensor::cat(vec![latent.clone(), shared_key.unsqueeze_dim::<4>(1)], 3);
-        let attended = self.scores().attend(query, seen, latent, hidden, &self.dropout);
+        let attended = self.scores().attend(query, seen, latent, &visible, &self.dropout);
         self.join(attended.reshape([batch, heads, queries, rank]).matmul(outward))
     }
 }
@@ -57,8 +57,7 @@ impl Recurrent for LatentAttention {
         assert_shape!(kept.0, [batch, state.position, _]);
         if state.position == length {
             // The first tokens see only each other: the form for all at once is the shorter one.
-            let hidden = self.sight().hidden(None, [1, length, length], &query.device());
-            return self.attend(query, kept, hidden);
+            return self.attend(query, kept, &self.sight().keys(None, 1));
         }
         self.absorbed(query, kept)
     }

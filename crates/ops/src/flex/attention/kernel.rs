@@ -10,21 +10,17 @@ use std::sync::Arc;
 /// Queries that are compared with all their keys at once.
 const BLOCK: usize = 32;
 
-/// Which keys each query must not see.
+/// Which keys each query sees.
 #[derive(Debug, Clone)]
-pub(in crate::flex) struct Hidden {
-    /// `[batch | 1, heads | 1, queries | 1, keys]`, true where hidden.
-    pub(in crate::flex) values: Arc<Vec<bool>>,
-    pub(in crate::flex) shape: [usize; 4],
-}
-
-impl Hidden {
-    /// The keys of one query.
-    fn row(&self, batch: usize, head: usize, query: usize) -> &[bool] {
-        let [batches, heads, queries, keys] = self.shape;
-        let row = (batch % batches * heads + head % heads) * queries + query % queries;
-        &self.values[row * keys..][..keys]
-    }
+pub(in crate::flex) struct Sight {
+    /// How many keys ahead of its own; `None`: all.
+    pub(in crate::flex) ahead: Option<usize>,
+    /// How many keys behind its own; `None`: all.
+    pub(in crate::flex) back: Option<usize>,
+    /// Groups of queries one behind the other, the last query of each at the last key.
+    pub(in crate::flex) groups: usize,
+    /// `[batch, keys]`, true where a key is no padding.
+    pub(in crate::flex) real: Option<Arc<Vec<bool>>>,
 }
 
 /// The shapes of one call.
@@ -39,7 +35,7 @@ pub(in crate::flex) struct Attention {
     /// Values per value.
     pub(in crate::flex) value_width: usize,
     pub(in crate::flex) scale: f32,
-    pub(in crate::flex) hidden: Option<Hidden>,
+    pub(in crate::flex) sight: Sight,
 }
 
 /// What the gradient needs beside the inputs: of each query its largest score and 1 / Σ e^(score − largest).
@@ -84,18 +80,37 @@ impl Attention {
         (0..queries).step_by(BLOCK).map(move |first| first..queries.min(first + BLOCK))
     }
 
+    /// The keys that one query sees, padding among them.
+    fn near(&self, query: usize) -> Range<usize> {
+        let Sight { ahead, back, groups, .. } = self.sight;
+        if ahead.is_none() && back.is_none() {
+            return 0..self.keys;
+        }
+        let queries = self.queries / groups;
+        let own = query % queries + self.keys - queries;
+        let end = ahead.map_or(self.keys, |ahead| self.keys.min(own + ahead + 1));
+        back.map_or(0, |back| own.saturating_sub(back))..end
+    }
+
+    /// Which keys of a head's example are no padding.
+    fn real(&self, head: usize) -> Option<&[bool]> {
+        let real = self.sight.real.as_ref()?;
+        Some(&real[head / self.heads * self.keys..][..self.keys])
+    }
+
     /// The keys that some query of a block sees, from a whole register on.
     fn seen(&self, head: usize, block: &Range<usize>) -> Range<usize> {
-        let Some(hidden) = &self.hidden else { return 0..self.keys };
         let (mut first, mut end) = (self.keys, 0);
-        for query in block.clone() {
-            let row = hidden.row(head / self.heads, head % self.heads, query);
-            if let Some(found) = row.iter().position(|hidden| !hidden) {
-                first = first.min(found);
-                end = end.max(row.iter().rposition(|hidden| !hidden).map_or(end, |last| last + 1));
-            }
+        for near in block.clone().map(|query| self.near(query)) {
+            (first, end) = (first.min(near.start), end.max(near.end));
         }
-        first / LANES * LANES..end.max(first / LANES * LANES)
+        if let Some(real) = self.real(head).and_then(|real| real.get(first..end)) {
+            let last = real.iter().rposition(|real| *real).map_or(0, |last| last + 1);
+            end = first + last;
+            first += real.iter().position(|real| *real).unwrap_or(0);
+        }
+        let start = first / LANES * LANES;
+        start..end.max(start)
     }
 
     /// `a · b` for the rows of a block: the scores of Q and Kᵀ, or the weights' gradients of dO and Vᵀ.
@@ -138,13 +153,17 @@ impl Attention {
         Product { a, strides: [1, pitch(self.keys)], b, c, pitches: [wide; 2], size, add: true }.compute();
     }
 
-    /// One query's scores, scaled and hidden, and the largest of those it sees; 0 where it sees none.
+    /// One query's scores, scaled, those of keys that it does not see −∞, and the largest of the others; 0 where it
+    /// sees none.
     fn finish(&self, head: usize, query: usize, seen: &Range<usize>, scores: &mut [f32]) -> f32 {
-        let largest = match &self.hidden {
-            Some(hidden) => {
-                let row = hidden.row(head / self.heads, head % self.heads, query);
-                rows::scale_seen(scores, &row[seen.clone()], self.scale)
-            }
+        let near = self.near(query);
+        let inside = |key: usize| key.clamp(seen.start, seen.end) - seen.start;
+        let (start, end) = (inside(near.start), inside(near.end));
+        scores[..start].fill(f32::NEG_INFINITY);
+        scores[end..].fill(f32::NEG_INFINITY);
+        let scores = &mut scores[start..end];
+        let largest = match self.real(head) {
+            Some(real) => rows::scale_real(scores, &real[seen.start + start..seen.start + end], self.scale),
             None => rows::scale(scores, self.scale),
         };
         if largest == f32::NEG_INFINITY { 0.0 } else { largest }

@@ -5,14 +5,15 @@ mod rows;
 
 use super::extension::{tensor, values};
 use super::takes;
+use crate::Visible;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Bool, Shape, Tensor};
-use kernel::{Attention, Hidden, Sums};
+use burn::tensor::{Shape, Tensor};
+use kernel::{Attention, Sight, Sums};
 use std::sync::Arc;
 
 /// `softmax(scale · Q Kᵀ) V`, where the kernel takes these tensors.
@@ -21,20 +22,25 @@ pub(crate) fn attention(
     key: &Tensor<4>,
     value: &Tensor<4>,
     scale: f64,
-    hidden: Option<&Tensor<4, Bool>>,
+    visible: &Visible,
 ) -> Option<Tensor<4>> {
     if ![query, key, value].into_iter().all(takes) {
         return None;
     }
-    let hidden = match hidden {
-        Some(hidden) => {
-            let values = Arc::new(hidden.to_data().try_into_vec_as::<bool>().ok()?);
-            Some(Hidden { values, shape: hidden.dims() })
-        }
+    let [ahead, back] = visible.reach();
+    let real = match &visible.real {
+        Some(real) => Some(Arc::new(real.to_data().try_into_vec_as::<bool>().ok()?)),
         None => None,
     };
+    let sight = Sight { ahead, back, groups: visible.groups.max(1), real };
+    let ([_, _, queries, _], [_, _, keys, _]) = (query.dims(), key.dims());
+    let stands = ahead.is_some() || back.is_some();
+    assert!(
+        !stands || queries / sight.groups <= keys,
+        "{queries} queries that stand somewhere, but {keys} keys"
+    );
     let [query, key, value] = [query, key, value].map(|tensor| tensor.clone().into_dispatch());
-    Some(Tensor::from_dispatch(<Dispatch as Extension>::attention(query, key, value, scale as f32, hidden)))
+    Some(Tensor::from_dispatch(<Dispatch as Extension>::attention(query, key, value, scale as f32, sight)))
 }
 
 /// The operation, which only `flex` has, on float32 tensors that are not empty.
@@ -47,7 +53,7 @@ trait Extension: Backend {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         scale: f32,
-        hidden: Option<Hidden>,
+        sight: Sight,
     ) -> FloatTensor<Self>;
 }
 
@@ -57,9 +63,9 @@ impl Extension for Flex {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         scale: f32,
-        hidden: Option<Hidden>,
+        sight: Sight,
     ) -> FloatTensor<Self> {
-        attend(&query, &key, &value, scale, hidden).0
+        attend(&query, &key, &value, scale, sight).0
     }
 }
 
@@ -68,11 +74,11 @@ fn attend(
     key: &FloatTensor<Flex>,
     value: &FloatTensor<Flex>,
     scale: f32,
-    hidden: Option<Hidden>,
+    sight: Sight,
 ) -> (FloatTensor<Flex>, Attention, Sums) {
     let [batch, heads, queries, width] = query.shape().dims();
     let [_, _, keys, value_width] = value.shape().dims();
-    let shapes = Attention { batch, heads, queries, keys, width, value_width, scale, hidden };
+    let shapes = Attention { batch, heads, queries, keys, width, value_width, scale, sight };
     let (output, sums) = shapes.forward(&values(query), &values(key), &values(value));
     (tensor(output, Shape::new([batch, heads, queries, value_width])), shapes, sums)
 }
@@ -102,12 +108,12 @@ impl<C: CheckpointStrategy> Extension for Autodiff<Flex, C> {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         scale: f32,
-        hidden: Option<Hidden>,
+        sight: Sight,
     ) -> FloatTensor<Self> {
         let prepared = AttentionBackward.prepare::<C>([query.node(), key.node(), value.node()]);
         let inputs = [query, key, value].map(|tensor| tensor.into_primitive());
         let [query, key, value] = &inputs;
-        let (output, shapes, sums) = attend(query, key, value, scale, hidden);
+        let (output, shapes, sums) = attend(query, key, value, scale, sight);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((inputs, shapes, Arc::new(sums)), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),

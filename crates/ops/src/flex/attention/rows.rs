@@ -22,10 +22,10 @@ vectorized! {
         largest(scores)
     }
 
-    /// Scales the scores, makes those that are hidden −∞, and finds the largest.
-    fn scale_seen(scores: &mut [f32], hidden: &[bool], scale: f32) -> f32 {
-        for (score, hidden) in scores.iter_mut().zip(hidden) {
-            *score = if *hidden { f32::NEG_INFINITY } else { *score * scale };
+    /// Scales the scores, makes those of padding −∞, and finds the largest.
+    fn scale_real(scores: &mut [f32], real: &[bool], scale: f32) -> f32 {
+        for (score, real) in scores.iter_mut().zip(real) {
+            *score = if *real { *score * scale } else { f32::NEG_INFINITY };
         }
         largest(scores)
     }
