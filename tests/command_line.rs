@@ -5,7 +5,23 @@ use crate::program::Program;
 #[test]
 fn help() {
     let program = Program::new();
-    let commands = ["", "train", "evaluate", "predict", "inspect", "list", "config", "data", "completions"];
+    let commands = [
+        "",
+        "train",
+        "evaluate",
+        "predict",
+        "inspect",
+        "bench",
+        "list",
+        "config",
+        "data",
+        "generate",
+        "embed",
+        "import",
+        "export",
+        "verify",
+        "completions",
+    ];
     for command in commands {
         let mut command_line: Vec<&str> = command.split_whitespace().collect();
         command_line.push("--help");

@@ -1,6 +1,7 @@
 //! What crosses crates, in one binary so that it links once.
 
 mod bad_input;
+mod bench;
 mod command_line;
 mod components;
 mod configs;

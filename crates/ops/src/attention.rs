@@ -84,12 +84,12 @@ pub fn masked_softmax(scores: Tensor<4>, hidden: Option<Tensor<4, Bool>>) -> Ten
 mod tests {
     use super::*;
     use crate::testing::{assert_close, gradient, random};
-    use burn::tensor::{DType, Device, Distribution, Tolerance};
+    use burn::tensor::{DType, Device, Tolerance};
 
     type Four = (Tensor<4>, Tensor<4>, Tensor<4>, Tensor<4>);
 
     fn drawn([batch, heads, queries, keys]: [usize; 4], device: &Device) -> Four {
-        let normal = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), device);
+        let normal = |shape: [usize; 4]| random(shape, device);
         (
             normal([batch, heads, queries, 3]),
             normal([batch, heads, keys, 3]),

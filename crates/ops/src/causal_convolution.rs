@@ -131,12 +131,8 @@ impl CausalConvolution {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use crate::testing::assert_close;
-    use burn::tensor::{Distribution, Tolerance};
-
-    fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-        Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
-    }
+    use crate::testing::{assert_close, random};
+    use burn::tensor::Tolerance;
 
     /// The equation, number by number.
     fn naive(x: &Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Vec<f32> {

@@ -85,8 +85,8 @@ fn doubling(mut decay: Tensor<3>, mut states: Tensor<3>) -> Tensor<3> {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use crate::testing::assert_close;
-    use burn::tensor::{Device, Distribution};
+    use crate::testing::{assert_close, between, random};
+    use burn::tensor::Device;
 
     /// The equation, token by token.
     fn naive(decay: &Tensor<3>, input: &Tensor<3>, initial: Tensor<2>) -> (Tensor<3>, Tensor<2>) {
@@ -106,11 +106,9 @@ mod tests {
         let device = Device::flex().autodiff();
         for shape in [[1, 1, 1], [2, 2, 3], [1, 7, 16], [3, 33, 5], [2, 40, 70], [1, 300, 17]] {
             let [batch, _, channels] = shape;
-            let decay = Tensor::<3>::random(shape, Distribution::Uniform(-0.5, 1.0), &device).require_grad();
-            let [input, upstream] =
-                [(); 2].map(|()| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device));
-            let [initial, ahead] = [(); 2]
-                .map(|()| Tensor::<2>::random([batch, channels], Distribution::Normal(0.0, 1.0), &device));
+            let decay = between(shape, -0.5, 1.0, &device).require_grad();
+            let [input, upstream] = [(); 2].map(|()| random(shape, &device));
+            let [initial, ahead] = [(); 2].map(|()| random([batch, channels], &device));
             let (input, initial) = (input.require_grad(), initial.require_grad());
             let fast = diagonal_scan(decay.clone(), input.clone(), Some(initial.clone()));
             let slow = naive(&decay, &input, initial.clone());
@@ -133,7 +131,7 @@ mod tests {
     #[test]
     fn without_an_initial_state_it_is_zero() {
         let device = Device::flex();
-        let [decay, input] = [(); 2].map(|()| Tensor::<3>::random([2, 5, 3], Distribution::Default, &device));
+        let [decay, input] = [(); 2].map(|()| between([2, 5, 3], 0.0, 1.0, &device));
         let (states, last) = diagonal_scan(decay.clone(), input.clone(), None);
         let zeros = diagonal_scan(decay, input, Some(Tensor::zeros([2, 3], &device)));
         assert_close(&states, &zeros.0, "states");

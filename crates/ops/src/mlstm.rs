@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::{LinearAttention, LogDecay};
+
 /// What the matrix memory holds between tokens. It is stabilized: the true memory is `exp(maximum)` times this one.
 #[derive(Debug, Clone)]
 pub struct MatrixMemory {
@@ -26,10 +28,6 @@ pub struct MatrixMemoryInputs {
     /// log f `[batch, heads, length]`, at most 0: the logarithm of the forget gate. Of padding: 0.
     pub forget: Tensor<3>,
 }
-
-/// Tokens that are worked on at once: their weights on each other are a matrix, so the cost of a chunk grows with its
-/// square and that of carrying the memory falls with its length.
-const CHUNK: usize = 64;
 
 /// `exp(−m)` stays finite up to here. Where the largest weight of all is below `exp(−80)`, the output is nothing anyway.
 const LARGEST_EXPONENT: f64 = 80.0;
@@ -56,10 +54,9 @@ impl MatrixMemory {
 /// h  = C' q / (max(|n'ᵀ q|, exp(−m')) + ε)            q = query / √key
 /// ```
 ///
-/// A chunk of tokens at a time, whose weights on each other are one matrix (Beck et al., Tiled Flash Linear
-/// Attention, 2025, arXiv:2503.14376, section 3): with `b` the sum of log f from the chunk's first token and
-/// `g = ĩ − b`, the maximum is `m = b + max(m₀, max_{s ≤ t} g_s)`, and a token weighs an earlier one of its chunk
-/// `exp(g_s − max(m₀, max g))`. Time and memory grow linearly with the length.
+/// All m' come first, from sums and largest values along the tokens: with `b` the sum of log f from the first token on,
+/// `m' = b + max(m, max_{s ≤ t} (ĩ_s − b_s))`. What is left is [`LinearAttention`] with a decay for each head. A sum
+/// over many tokens has lost digits, but C', n' and exp(−m') hold the same m', which so cancels in h, whatever it is.
 ///
 /// Returns h `[batch, heads, length, value]` and the memory behind the last token.
 ///
@@ -75,72 +72,37 @@ pub fn matrix_memory(
     assert_shape!(inputs.value, [batch, heads, length, value]);
     assert_shape!(inputs.input, [batch, heads, length]);
     assert_shape!(inputs.forget, [batch, heads, length]);
-    let mut state = before.unwrap_or_else(|| MatrixMemory::empty(&inputs));
-    assert_shape!(state.memory, [batch, heads, key, value + 1]);
-    let options = (&inputs.query.device(), inputs.query.dtype());
-    let ones = Tensor::ones([batch, heads, length, 1], options);
-    let inputs = MatrixMemoryInputs {
-        query: inputs.query * (key as f64).powf(-0.5),
-        value: Tensor::cat(vec![inputs.value, ones], 3),
-        ..inputs
-    };
-    let mut outputs = Vec::with_capacity(length.div_ceil(CHUNK));
-    for start in (0..length).step_by(CHUNK) {
-        let count = CHUNK.min(length - start);
-        let part = MatrixMemoryInputs {
-            query: inputs.query.clone().narrow(2, start, count),
-            key: inputs.key.clone().narrow(2, start, count),
-            value: inputs.value.clone().narrow(2, start, count),
-            input: inputs.input.clone().narrow(2, start, count),
-            forget: inputs.forget.clone().narrow(2, start, count),
-        };
-        let (output, next) = chunk(part, state, epsilon);
-        outputs.push(output);
-        state = next;
-    }
-    (Tensor::cat(outputs, 2), state)
-}
-
-/// One chunk; the queries are scaled, and the values carry the further 1.
-fn chunk(inputs: MatrixMemoryInputs, before: MatrixMemory, epsilon: f64) -> (Tensor<4>, MatrixMemory) {
-    let MatrixMemoryInputs { query, key, value, input, forget } = inputs;
-    let [batch, heads, length, width] = value.dims();
-    let summed = forget.cumsum(2);
-    let weight = input - summed.clone();
+    let before = before.unwrap_or_else(|| MatrixMemory::empty(&inputs));
+    assert_shape!(before.memory, [batch, heads, key, value + 1]);
+    let MatrixMemoryInputs { query, key: keys, value: values, input, forget } = inputs;
+    let summed = forget.clone().cumsum(2);
     let earlier = before.maximum.unsqueeze_dim::<3>(2);
-    // m − b of every token.
-    let largest = weight.clone().cummax(2).max_pair(earlier.clone().expand([batch, heads, length]));
-    let maximum = largest.clone() + summed;
-
-    let future = Tensor::<2, burn::tensor::Bool>::tril_mask([length, length], 0, &value.device());
-    let logarithms = weight.clone().unsqueeze_dim::<4>(2) - largest.clone().unsqueeze_dim::<4>(3);
-    let weights = logarithms
-        .mask_fill(
-            future.reshape([1, 1, length, length]).expand([batch, heads, length, length]),
-            f32::NEG_INFINITY,
-        )
-        .exp();
-    let scores = query.clone().matmul(key.clone().swap_dims(2, 3)) * weights;
-    let carried = (earlier.clone() - largest.clone()).exp().unsqueeze_dim::<4>(3);
-    let read = (query * carried).matmul(before.memory.clone()) + scores.matmul(value.clone());
-    let numerator = read.clone().narrow(3, 0, width - 1);
-    let normalizer = read.narrow(3, width - 1, 1).abs();
+    let largest = (input.clone() - summed.clone()).cummax(2);
+    let maximum = largest.max_pair(earlier.clone().expand([batch, heads, length])) + summed;
+    let shifted = Tensor::cat(vec![earlier, maximum.clone()], 2).narrow(2, 0, length);
+    let written = (input - maximum.clone()).exp().unsqueeze_dim::<4>(3);
+    let ones = Tensor::ones([batch, heads, length, 1], (&values.device(), values.dtype()));
+    let (read, memory) = LinearAttention {
+        query: query * (key as f64).powf(-0.5),
+        key: keys * written,
+        value: Tensor::cat(vec![values, ones], 3),
+        decay: LogDecay::Head(forget + shifted - maximum.clone()),
+        bonus: None,
+        state: Some(before.memory),
+    }
+    .run();
+    let normalizer = read.clone().narrow(3, value, 1).abs();
     let smallest = maximum.clone().neg().clamp_max(LARGEST_EXPONENT).exp().unsqueeze_dim::<4>(3);
-    let output = numerator / (normalizer.max_pair(smallest) + epsilon);
-
-    let last = |of: Tensor<3>| of.narrow(2, length - 1, 1);
-    let (largest, maximum) = (last(largest), last(maximum));
-    let kept = (earlier - largest.clone()).exp().unsqueeze_dim::<4>(3);
-    let written = (weight - largest).exp().unsqueeze_dim::<4>(3);
-    let memory = before.memory * kept + (key * written).swap_dims(2, 3).matmul(value);
-    (output, MatrixMemory { memory, maximum: maximum.squeeze_dim(2) })
+    let output = read.narrow(3, 0, value) / (normalizer.max_pair(smallest) + epsilon);
+    let maximum = maximum.narrow(2, length - 1, 1).squeeze_dim(2);
+    (output, MatrixMemory { memory, maximum })
 }
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
     use crate::testing::assert_close;
-    use burn::tensor::{DType, Device, Distribution, activation};
+    use burn::tensor::{DType, Device, activation};
 
     const EPSILON: f64 = 1e-6;
 
@@ -170,7 +132,7 @@ mod tests {
     }
 
     fn random<const D: usize>(shape: [usize; D], options: (&Device, DType)) -> Tensor<D> {
-        Tensor::random(shape, Distribution::Normal(0.0, 1.0), options)
+        crate::testing::random(shape, options.0).cast(options.1)
     }
 
     fn inputs(
@@ -189,11 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn the_chunked_form_has_the_outputs_and_gradients_of_the_equations() {
+    fn the_fast_form_has_the_outputs_and_gradients_of_the_equations() {
         let device = Device::flex().autodiff();
         // Where the normalizer comes near 0 the output is large, and any rounding is seen in it.
         let options = (&device, DType::F64);
-        for shape in [[1, 1, 1, 1, 1], [2, 3, 7, 4, 5], [1, 2, CHUNK, 3, 2], [2, 1, 2 * CHUNK + 9, 4, 6]] {
+        for shape in [[1, 1, 1, 1, 1], [2, 3, 7, 4, 5], [1, 2, 64, 3, 2], [2, 1, 137, 4, 6]] {
             let [batch, heads, length, key, value] = shape;
             let inputs = inputs(shape, options);
             let before = MatrixMemory {

@@ -133,13 +133,13 @@ fn composed(
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use crate::testing::assert_close;
-    use burn::tensor::{Device, Distribution};
+    use crate::testing::{self, assert_close, between};
+    use burn::tensor::Device;
 
     const CELLS: [Cell; 4] = [Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru];
 
     fn random<const D: usize>(shape: [usize; D], scale: f64, device: &Device) -> Tensor<D> {
-        Tensor::random(shape, Distribution::Normal(0.0, scale), device).require_grad()
+        (testing::random(shape, device) * scale).require_grad()
     }
 
     #[test]
@@ -154,9 +154,7 @@ mod tests {
                 let weight = random([hidden, gates], 0.5 / (hidden as f64).sqrt(), &device);
                 let bias = random([gates], 0.3, &device);
                 let initial = random([cell.states(), batch, hidden], 1.0, &device);
-                let real = padded.then(|| {
-                    Tensor::<2>::random([length, batch], Distribution::Default, &device).greater_elem(0.3)
-                });
+                let real = padded.then(|| between([length, batch], 0.0, 1.0, &device).greater_elem(0.3));
                 let upstream = random([length + cell.states() - 1, batch, hidden], 1.0, &device).detach();
                 let run = |form: fn(_, _, _, _, _, _) -> Tensor<3>| {
                     let (inputs, weight) = (inputs.clone(), weight.clone());
@@ -187,9 +185,9 @@ mod tests {
         let device = Device::flex();
         for cell in CELLS {
             let [inputs, initial] = [[6, 2, cell.gates() * 5], [cell.states(), 2, 5]]
-                .map(|shape| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device));
-            let weight = Tensor::<2>::random([5, cell.gates() * 5], Distribution::Normal(0.0, 0.4), &device);
-            let bias = Tensor::<1>::random([cell.gates() * 5], Distribution::Normal(0.0, 0.4), &device);
+                .map(|shape| testing::random(shape, &device));
+            let weight = testing::random([5, cell.gates() * 5], &device) * 0.4;
+            let bias = testing::random([cell.gates() * 5], &device) * 0.4;
             let run = |form: fn(_, _, _, _, _, _) -> Tensor<3>| {
                 form(cell, inputs.clone(), weight.clone(), bias.clone(), initial.clone(), None)
             };
@@ -202,7 +200,7 @@ mod tests {
         let device = Device::flex();
         for cell in CELLS {
             let hidden = 3;
-            let initial = Tensor::<3>::random([cell.states(), 1, hidden], Distribution::Default, &device);
+            let initial = between([cell.states(), 1, hidden], 0.0, 1.0, &device);
             let gates = cell.gates() * hidden;
             let outputs = recurrence(
                 cell,

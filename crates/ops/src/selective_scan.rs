@@ -96,10 +96,10 @@ impl SelectiveScan {
 mod tests {
     use super::*;
     use crate::testing::assert_close;
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::Device;
 
     fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-        Tensor::random(shape, Distribution::Normal(0.0, 1.0), device).require_grad()
+        crate::testing::random(shape, device).require_grad()
     }
 
     fn example([batch, length, channels, state]: [usize; 4], device: &Device) -> SelectiveScan {

@@ -1,10 +1,38 @@
 //! What the tests of several layers share.
 
-use burn::tensor::{Device, Distribution, Gradients, Tensor, TensorData};
+use std::cell::Cell;
 
-/// Values of a standard normal distribution.
-pub(crate) fn random(shape: [usize; 4], device: &Device) -> Tensor<4> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+
+thread_local! {
+    /// How many numbers this thread has drawn. A test runs in a thread of its own, so it meets the same numbers each
+    /// time, whatever runs beside it.
+    static DRAWN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A number between 0 and 1, neither included: SplitMix64 (Steele, Lea, Flood 2014, figure 14).
+fn draw() -> f64 {
+    let count = DRAWN.get() + 1;
+    DRAWN.set(count);
+    let mixed = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
+fn drawn<const D: usize>(shape: [usize; D], device: &Device, value: impl Fn() -> f64) -> Tensor<D> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| value() as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Values of a standard normal distribution, by the transform of Box and Muller.
+pub(crate) fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    drawn(shape, device, || (-2.0 * draw().ln()).sqrt() * (std::f64::consts::TAU * draw()).cos())
+}
+
+/// Values between `low` and `high`.
+pub(crate) fn between<const D: usize>(shape: [usize; D], low: f64, high: f64, device: &Device) -> Tensor<D> {
+    drawn(shape, device, || low + (high - low) * draw())
 }
 
 /// The gradients of `Σ y · upstream`.

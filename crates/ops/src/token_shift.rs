@@ -26,14 +26,14 @@ pub fn token_shift(tokens: Tensor<3>, before: Option<Tensor<3>>) -> Tensor<3> {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::testing::random;
+    use burn::tensor::Device;
 
     #[test]
     fn every_token_meets_the_one_before() {
         let device = Device::flex();
         for (batch, length, width) in [(1, 1, 1), (2, 5, 3), (3, 2, 4)] {
-            let normal = Distribution::Normal(0.0, 1.0);
-            let all = Tensor::<3>::random([batch, length + 1, width], normal, &device);
+            let all = random([batch, length + 1, width], &device);
             let tokens = all.clone().narrow(1, 1, length);
             let shifted = token_shift(tokens.clone(), Some(all.clone().narrow(1, 0, 1)));
             shifted.into_data().assert_eq(&all.clone().narrow(1, 0, length).into_data(), true);

@@ -45,11 +45,11 @@ fn by_blocks(lower: Tensor<3>) -> Tensor<3> {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use crate::testing::assert_close;
-    use burn::tensor::{Device, Distribution};
+    use crate::testing::{assert_close, random};
+    use burn::tensor::Device;
 
     fn lower(batch: usize, size: usize, spread: f64, device: &Device) -> Tensor<3> {
-        Tensor::random([batch, size, size], Distribution::Normal(0.0, spread), device).tril(-1)
+        (random([batch, size, size], device) * spread).tril(-1)
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
     fn the_gradient_is_that_of_the_inverse() {
         let device = Device::flex().autodiff();
         let lower = lower(2, 16, 0.3, &device).require_grad();
-        let upstream = Tensor::<3>::random([2, 16, 16], Distribution::Normal(0.0, 1.0), &device);
+        let upstream = random([2, 16, 16], &device);
         let gradients =
             |loss: Tensor<3>| lower.grad(&(loss * upstream.clone()).sum().backward()).expect("it takes part");
         let fast = gradients(unit_lower_inverse(lower.clone()));

@@ -1,9 +1,9 @@
 //! Both rules as their equations are written, one head and one token at a time, and how the fast forms compare.
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use super::{Decay, delta_rule, diagonal_plus_low_rank, generalized, rule};
-use crate::testing::{assert_close, random};
+use crate::testing::{assert_close, between, random};
 
 type Results = (Tensor<4>, Tensor<4>);
 
@@ -65,10 +65,6 @@ fn naive_generalized(inputs: &[Tensor<4>; 7]) -> Results {
 fn unit(shape: [usize; 4], device: &Device) -> Tensor<4> {
     let x = random(shape, device);
     x.clone() / x.powf_scalar(2.0).sum_dim(3).sqrt()
-}
-
-fn between(shape: [usize; 4], low: f64, high: f64, device: &Device) -> Tensor<4> {
-    Tensor::random(shape, Distribution::Uniform(low, high), device)
 }
 
 /// Compares outputs, states, and the gradients of all inputs.

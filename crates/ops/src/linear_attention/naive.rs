@@ -1,8 +1,8 @@
 //! The recurrence as its equations stand, token by token, and the comparison of the fast form with it.
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 
-use crate::testing::assert_close;
+use crate::testing::{assert_close, random};
 use crate::{LinearAttention, LogDecay};
 
 /// `S_t = Diag(a_t) S_{t−1} + k_t v_tᵀ`, and what a query reads of it.
@@ -48,7 +48,7 @@ impl Leaves {
     /// Log decays are `−strength · e^z` for normal z.
     fn draw(shape: [usize; 5], kind: Kind, strength: f64, device: &Device) -> Self {
         let [batch, heads, length, key, value] = shape;
-        let draw = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), device);
+        let draw = |shape: [usize; 4]| random(shape, device);
         let channels = if kind == Kind::Channel { key } else { 1 };
         let decay = draw([batch, heads, length, channels]).exp() * -strength;
         let tokens = [
@@ -58,10 +58,7 @@ impl Leaves {
             decay,
             draw([batch, heads, key, value]),
         ];
-        Self {
-            tokens: tokens.map(Tensor::require_grad),
-            bonus: Tensor::random([heads, key], Distribution::Normal(0.0, 1.0), device).require_grad(),
-        }
+        Self { tokens: tokens.map(Tensor::require_grad), bonus: random([heads, key], device).require_grad() }
     }
 
     fn tokens(&self, kind: Kind, bonus: bool, state: bool) -> LinearAttention {

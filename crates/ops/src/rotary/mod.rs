@@ -150,7 +150,8 @@ fn rotate(a: Tensor<4>, b: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> [Tensor
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use crate::testing::random;
+    use burn::tensor::{Device, Tolerance};
 
     /// The equation, one pair of one token at a time.
     fn naive(config: &RotaryConfig, heads: &Tensor<4>, first: usize) -> TensorData {
@@ -187,7 +188,7 @@ mod tests {
             for pairing in [RotaryPairing::Halves, RotaryPairing::Neighbours] {
                 for first in [0, 1000] {
                     let config = RotaryConfig { base, fraction, pairing, scaling: None };
-                    let heads = Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+                    let heads = random(shape, &device);
                     let found = config.init(shape[3]).unwrap().forward(heads.clone(), first);
                     let expected = naive(&config, &heads, first);
                     found.into_data().assert_approx_eq::<f32>(&expected, Tolerance::default());
@@ -201,8 +202,7 @@ mod tests {
         let device = Device::flex();
         for pairing in [RotaryPairing::Halves, RotaryPairing::Neighbours] {
             let rotary = RotaryConfig { pairing, ..RotaryConfig::default() }.init(6).unwrap();
-            let [query, key] =
-                [(); 2].map(|()| Tensor::<4>::random([1, 1, 1, 6], Distribution::Normal(0.0, 1.0), &device));
+            let [query, key] = [(); 2].map(|()| random([1, 1, 1, 6], &device));
             let product = |at: usize, from: usize| {
                 let pair = rotary.forward(query.clone(), at) * rotary.forward(key.clone(), from);
                 pair.sum().into_scalar::<f32>()

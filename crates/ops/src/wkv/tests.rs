@@ -1,7 +1,8 @@
 //! The fast forms against the equation, one token at a time.
 
 use super::*;
-use burn::tensor::{Device, Distribution, Gradients, Int, TensorData, Tolerance};
+use crate::testing::random;
+use burn::tensor::{Device, Gradients, Int, TensorData, Tolerance};
 
 /// Sums kept as they stand in the equation, in float64.
 fn naive(decay: Tensor<1>, bonus: Tensor<1>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
@@ -30,9 +31,8 @@ struct Inputs {
 }
 
 fn inputs([batch, length, channels]: [usize; 3], device: &Device) -> Inputs {
-    let normal = Distribution::Normal(0.0, 1.0);
-    let vector = || Tensor::<1>::random([channels], normal, device);
-    let tokens = || Tensor::<3>::random([batch, length, channels], normal, device);
+    let vector = || random([channels], device);
+    let tokens = || random([batch, length, channels], device);
     Inputs {
         decay: (-vector().exp()).detach().require_grad(),
         bonus: vector().require_grad(),

@@ -5,35 +5,25 @@
 use super::super::columns::{Columns, LANES, Lanes, load};
 use super::super::registers::{Kernel, Registers};
 use super::super::vector::Vector;
-use super::{CHUNK, Change, Given, Kept, MatrixState, Row, shares};
+use super::{Block, CHUNK, Change, Given, Kept, MatrixState, shares};
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// A block of value channels of one head.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Block {
-    row: Row,
-    /// The row's place among all rows.
-    index: usize,
-    /// The first value channel.
-    first: usize,
-    /// Value channels, up to [`LANES`].
-    count: usize,
-}
 
 impl MatrixState {
     /// The outputs `[batch, heads, length, value]`, and behind them the last state `[batch, heads, key, value]`; and
     /// what the gradient needs, where it is wanted.
     pub(in super::super) fn forward(&self, given: &Given<'_>, keep: bool) -> (Vec<f32>, Kept) {
+        self.forward_with(given, keep, Registers::widest())
+    }
+
+    fn forward_with(&self, given: &Given<'_>, keep: bool, registers: Registers) -> (Vec<f32>, Kept) {
         let outputs = self.rows() * self.length * self.value;
         let inner = if keep && self.rule.change != Change::Addition { outputs } else { 0 };
         let mut states = Vec::new();
         let fill = |columns: &[Columns; 2]| {
             let task = |task: usize| {
-                let (index, block) = (task / self.blocks(), task % self.blocks());
-                let block =
-                    Block { row: self.row(index), index, first: block * LANES, count: self.count(block) };
-                self.run(given, block, keep, columns)
+                let block = self.block(task / self.blocks(), task % self.blocks());
+                self.run(given, block, keep, registers, columns)
             };
             (0..self.rows() * self.blocks()).into_par_iter().map(task).collect_into_vec(&mut states);
         };
@@ -44,7 +34,14 @@ impl MatrixState {
     }
 
     /// Runs a block; gives the states before every chunk.
-    fn run(&self, given: &Given<'_>, block: Block, keep: bool, columns: &[Columns; 2]) -> Vec<Lanes> {
+    fn run(
+        &self,
+        given: &Given<'_>,
+        block: Block,
+        keep: bool,
+        registers: Registers,
+        columns: &[Columns; 2],
+    ) -> Vec<Lanes> {
         let place = |channel: usize| (block.index * self.key + channel) * self.value + block.first;
         let mut state: Vec<Lanes> =
             (0..self.key).map(|channel| load(given.state, place(channel), block.count)).collect();
@@ -64,7 +61,7 @@ impl MatrixState {
                 state: &mut state,
                 columns,
             }
-            .compute();
+            .compute_with(registers);
         }
         let outputs = self.rows() * self.length * self.value;
         for (channel, lanes) in state.iter().enumerate() {
@@ -171,7 +168,7 @@ unsafe fn add<V: Vector>(left: V, right: V) -> V {
 }
 
 impl Advance<'_> {
-    fn compute(self) {
+    fn compute_with(self, registers: Registers) {
         let key = self.shape.key;
         assert!(self.state.len() == key && self.decay.len() == key, "the state is of another width");
         assert!(self.given.query.width == key && self.given.key.width == key, "keys are of another width");
@@ -183,7 +180,7 @@ impl Advance<'_> {
         }
         // SAFETY: the lines above are the bounds of every access in `run`, and `Registers` are only made where the
         // processor has them.
-        unsafe { self.run_with(Registers::widest()) }
+        unsafe { self.run_with(registers) }
     }
 }
 
@@ -199,7 +196,7 @@ impl Kernel for Advance<'_> {
             shares(shape.rule.keeps, given.decay.at(row, token), decay);
             let (mut output, mut inner) = ([0.0f32; LANES], [0.0f32; LANES]);
             for part in (0..LANES).step_by(V::LANES) {
-                // SAFETY: `compute` saw that all slices are as wide as the key; a part lies inside the lanes.
+                // SAFETY: `compute_with` saw that all slices are as wide as the key; a part lies inside the lanes.
                 unsafe {
                     let state = state.add(part);
                     let value = V::load(value.as_ptr().add(part));
@@ -234,6 +231,67 @@ impl Kernel for Advance<'_> {
                 columns[0].store(place, &output[..count]);
                 if keep {
                     columns[1].store(place, &inner[..count]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Keeps, Rule, Tokens};
+    use super::*;
+
+    /// `count` values that look random, between −1 and 1.
+    fn values(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|index| ((index * 7919 + seed * 104_729) as f32 * 0.618).sin()).collect()
+    }
+
+    #[test]
+    fn every_kind_of_register_gives_the_same() {
+        let [batch, heads, length] = [2, 1, 70];
+        for (key, value) in [(1, 1), (5, 16), (17, 35)] {
+            let widths = [key, key, value, key, key, key];
+            let given = widths.map(|width| values(batch * heads * length * width, width));
+            // Shares are below 1, so that nothing grows.
+            let shares: Vec<f32> = given[3].iter().map(|share| 0.5 + 0.4 * share).collect();
+            let small: Vec<f32> = given[5].iter().map(|write| 0.1 * write).collect();
+            let state = values(batch * heads * key * value, 3);
+            let tokens = |values, width| Tokens {
+                values,
+                offset: 0,
+                strides: [heads * length * width, length * width, width],
+                width,
+            };
+            let strength = values(batch * heads * length, 9);
+            for change in [Change::Addition, Change::Correction, Change::RankOne] {
+                let first = if change == Change::Correction { (&strength, 1) } else { (&given[4], key) };
+                let given = Given {
+                    query: tokens(&given[0], key),
+                    key: tokens(&small, key),
+                    value: tokens(&given[2], value),
+                    decay: tokens(&shares, key),
+                    first: tokens(first.0, first.1),
+                    second: tokens(&small, key),
+                    state: &state,
+                };
+                let rule = Rule { change, keeps: Keeps::Shares, reads_before: false };
+                let shape = MatrixState { batch, heads, length, key, value, rule };
+                let (expected, _) = shape.forward_with(&given, false, Registers::Portable);
+                assert!(
+                    expected.iter().any(|value| value.abs() > 0.1)
+                        && expected.iter().all(|value| value.is_finite())
+                );
+                for registers in Registers::available() {
+                    let (found, kept) = shape.forward_with(&given, true, registers);
+                    let close = |(found, expected): (&f32, &f32)| {
+                        (found - expected).abs() <= 1e-4 * expected.abs().max(1.0)
+                    };
+                    assert!(
+                        found.iter().zip(&expected).all(close),
+                        "{change:?}, {key} × {value}, {registers:?}"
+                    );
+                    assert_eq!(kept.states.len(), batch * heads * value.div_ceil(LANES));
                 }
             }
         }

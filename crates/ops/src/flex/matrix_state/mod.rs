@@ -14,6 +14,7 @@
 
 mod backward;
 mod forward;
+mod passes;
 
 use super::columns::{LANES, Lanes};
 use super::squash::exp;
@@ -107,6 +108,18 @@ pub(super) struct Row {
     head: usize,
 }
 
+/// A block of value channels of one head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    row: Row,
+    /// The row's place among all rows.
+    index: usize,
+    /// The first value channel.
+    first: usize,
+    /// Value channels, up to [`LANES`].
+    count: usize,
+}
+
 /// Tokens between two states that are kept for the gradient.
 const CHUNK: usize = 32;
 
@@ -124,18 +137,16 @@ impl MatrixState {
         self.batch * self.heads
     }
 
-    fn row(&self, index: usize) -> Row {
-        Row { example: index / self.heads, head: index % self.heads }
-    }
-
     /// Blocks of value channels.
     fn blocks(&self) -> usize {
         self.value.div_ceil(LANES)
     }
 
-    /// Value channels of a block.
-    fn count(&self, block: usize) -> usize {
-        LANES.min(self.value - block * LANES)
+    /// Block `number` of row `index`.
+    fn block(&self, index: usize, number: usize) -> Block {
+        let row = Row { example: index / self.heads, head: index % self.heads };
+        let first = number * LANES;
+        Block { row, index, first, count: LANES.min(self.value - first) }
     }
 }
 
