@@ -100,8 +100,6 @@ fn speed(names: &[String], peer: Option<(&Path, &Path)>) -> Result<String, Error
             compare(&ours["step"]["milliseconds"], &theirs["train_ms"]),
             compare(&ours["tokens"][0]["milliseconds"], &theirs["decode_ms"]),
         ));
-        // Each takes a minute or more: say how far we are.
-        eprintln!("{}", rows[rows.len() - 1]);
     }
     Ok(rows.join("\n"))
 }

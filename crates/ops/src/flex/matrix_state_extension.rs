@@ -1,5 +1,7 @@
 //! The recurrences with a matrix of state as operations of burn's backends, with their gradients.
 
+#![allow(clippy::too_many_arguments, reason = "an operation of the backend takes every tensor by itself")]
+
 use super::extension::{tensor, values};
 use super::matrix_state::{Given, Kept, MatrixState, Rule, Tokens};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -16,7 +18,6 @@ use std::sync::Arc;
 pub(super) trait MatrixStateExtension: Backend {
     /// The outputs, then the last state, of a recurrence, in one row. All tensors are `[batch, heads, length, width]`
     /// but the state `[batch, heads, key, value]`; those that the rule does not look at may be of any shape.
-    #[expect(clippy::too_many_arguments, reason = "an operation of the backend takes every tensor by itself")]
     fn matrix_state(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,

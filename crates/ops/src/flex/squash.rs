@@ -51,8 +51,8 @@ pub(super) fn softplus(x: f32) -> f32 {
 /// processor's extensions.
 #[inline(always)]
 pub(super) fn softplus_lanes<const N: usize>(mut x: [f32; N]) -> [f32; N] {
-    for lane in 0..N {
-        x[lane] = softplus(x[lane]);
+    for x in &mut x {
+        *x = softplus(*x);
     }
     x
 }
