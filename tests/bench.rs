@@ -6,7 +6,7 @@ use crate::program::Program;
 const TEXT: &str = "
 title = 'made up'
 data = { kind = 'text', source = { noise = 600 }, length = 8 }
-backbone = { kind = 'stack', width = 8, depth = 1, pattern = [{ kind = 'gated-linear-attention', heads = 2 }] }
+backbone = { kind = 'stack', width = 8, depth = 1, positions = 'none', pattern = [{ kind = 'gated-linear-attention', heads = 2 }] }
 task = { kind = 'language-model' }
 [train]
 batch_size = 4
