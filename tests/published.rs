@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_hub::{Folder, TensorFile, families, verify};
+use ansatz_hub::{Folder, TensorFile, families, import, verify};
+use ansatz_infer::{Generator, Limits, Sampling};
 
 use crate::program::{Program, workspace};
 
@@ -58,6 +59,46 @@ fn what_was_imported_is_exported_to_the_bit() {
         exported += 1;
     }
     assert!(exported > 10, "{exported} families make a run");
+}
+
+#[test]
+fn an_imported_network_writes_what_its_reference_wrote() {
+    let program = Program::new();
+    let registry = ansatz::builtin();
+    let device = ansatz_device::open("cpu").expect("the processor is always there");
+    let mut answered = Vec::new();
+    for path in fixtures() {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let stored = TensorFile::read(&path.join("io.safetensors")).expect("what the reference computed");
+        let run = program.path(&name);
+        let folder = Folder::open(&path).expect("a checkpoint");
+        let is_run = import(&folder, &run, &registry, &device).is_ok();
+        if !is_run || stored.get("generated.tokens").is_none() {
+            continue;
+        }
+        // The first row is the one without padding.
+        let first_row = |name: &str| -> Vec<u32> {
+            let tensor = stored.get(name).expect("tokens").clone().convert::<i64>();
+            let length = tensor.shape()[1];
+            let all: Vec<i64> = tensor.try_to_vec().expect("whole numbers");
+            all[..length].iter().map(|token| *token as u32).collect()
+        };
+        let text = |tokens: &[u32]| -> String {
+            tokens.iter().map(|token| char::from(u8::try_from(*token).expect("a small vocabulary"))).collect()
+        };
+        let prompt = text(&first_row("input.input_ids"));
+        let mut expected = first_row("generated.tokens");
+        let limits = Limits { tokens: expected.len(), stop: Vec::new() };
+        let end = folder.token("eos_token_id").expect("a token or nothing");
+        expected.truncate(expected.iter().position(|token| Some(*token) == end).unwrap_or(expected.len()));
+        let generator = Generator::load(&run, &registry, &device).expect("a run that generates");
+        let written = generator.generate(&prompt, Sampling::greedy(), &limits, &mut |_| true);
+        assert_eq!(written.expect("a fitting prompt").text, text(&expected), "{name}");
+        answered.push(name);
+    }
+    for name in ["gpt2", "mamba", "t5", "bart"] {
+        assert!(answered.iter().any(|answered| answered == name), "{name} wrote nothing");
+    }
 }
 
 /// The weights of a checkpoint, name by name.

@@ -59,6 +59,7 @@ pub fn builtin() -> Registry {
         .backbone::<ansatz_arch_conv::ResNetConfig>()
         .data_model::<ansatz_data_image::ImageConfig>()
         .data_model::<ansatz_data_text::TextConfig>()
+        .data_model::<ansatz_data_text::PairsConfig>()
         .data_model::<ansatz_data_text::RecallConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()

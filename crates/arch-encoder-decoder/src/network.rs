@@ -10,7 +10,7 @@ use crate::stage::Memory;
 /// An encoder and a decoder (Vaswani et al. 2017, arXiv:1706.03762, section 3.1).
 ///
 /// The features are the target, as far as it is known. The source is found in what they share, where
-/// [`EncoderDecoder::leave_source`] puts it; without a source the decoder works by itself, and no token looks at a
+/// [`Shared::leave_source`] puts it; without a source the decoder works by itself, and no token looks at a
 /// memory. In the recurrent form the source is read at the first step alone: the state keeps the keys and values
 /// that every block makes of it.
 ///
@@ -25,20 +25,6 @@ pub struct EncoderDecoder {
 }
 
 impl EncoderDecoder {
-    /// Name under which the source is left, `[batch, source, width]`.
-    pub const SOURCE: &'static str = "source";
-    /// Name under which the source's mask is left, `[batch, source]`, 1 where a token is real; nothing is left
-    /// where all are.
-    pub const SOURCE_MASK: &'static str = "source-mask";
-
-    /// Leaves `source` for every pass that uses `shared`.
-    pub fn leave_source(shared: &Shared, source: &Features) {
-        shared.leave(Self::SOURCE, source.tokens.clone());
-        if let Some(mask) = &source.mask {
-            shared.leave(Self::SOURCE_MASK, mask.clone().float());
-        }
-    }
-
     /// The memory: what the encoder makes of `source`. Its mask is the source's.
     pub fn encode(&self, source: Features) -> Features {
         let tokens = self.encoder.pass(source.tokens.clone(), None, None, &source.context(), |_| {});
@@ -57,10 +43,7 @@ impl EncoderDecoder {
 
     /// The memory of the source that was left in `shared`.
     fn memory(&self, shared: &Shared) -> Option<Memory> {
-        let tokens = shared.find::<3>(Self::SOURCE)?;
-        let mask = shared.find::<2>(Self::SOURCE_MASK).map(|mask| mask.equal_elem(1));
-        let source = Features { mask, grid: None, tokens, shared: shared.clone() };
-        let Features { tokens, mask, .. } = self.encode(source);
+        let Features { tokens, mask, .. } = self.encode(shared.source()?);
         Some(Memory { tokens, real: mask })
     }
 }
@@ -84,6 +67,10 @@ impl Backbone for EncoderDecoder {
             rows.map(move |layer| layer.under(name))
         };
         rows("encoder", &self.encoder).chain(rows("decoder", &self.decoder)).collect()
+    }
+
+    fn reads_source(&self) -> bool {
+        true
     }
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {

@@ -72,7 +72,7 @@ impl Translating {
             mask: Some(mask.expand([batch, self.length])),
             ..Features::row(tokens.expand([batch, self.length, width]))
         };
-        EncoderDecoder::leave_source(shared, &source);
+        shared.leave_source(&source);
     }
 }
 
@@ -149,14 +149,14 @@ fn every_real_token_of_the_source_counts_and_no_other() {
         let run = |source: Tensor<3>, real: [bool; 4]| {
             let features = Features::row(target.clone());
             let mask = Some(Tensor::<2, Bool>::from_data([real], &device));
-            EncoderDecoder::leave_source(&features.shared, &Features { mask, ..Features::row(source) });
+            features.shared.leave_source(&Features { mask, ..Features::row(source) });
             network.forward(features).tokens.into_data()
         };
         let real = [true, true, true, false];
         let expected = run(source.clone(), real);
         // Without the padded token, and with another one in its place.
         let features = Features::row(target.clone());
-        EncoderDecoder::leave_source(&features.shared, &Features::row(source.clone().narrow(1, 0, 3)));
+        features.shared.leave_source(&Features::row(source.clone().narrow(1, 0, 3)));
         let shorter = network.forward(features).tokens.into_data();
         shorter.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
         for changed in 0..4 {
@@ -176,7 +176,7 @@ fn the_source_is_read_once() {
     let network = build(&variants()[1], &device);
     let context = Context::default();
     let source = Tensor::<3>::random([1, 4, 8], Distribution::Normal(0.0, 1.0), &device);
-    EncoderDecoder::leave_source(&context.shared, &Features::row(source));
+    context.shared.leave_source(&Features::row(source));
     let token = || Tensor::<3>::ones([1, 1, 8], &device);
     let mut state = network.state(1, &device);
     network.step(token(), &mut state, &context);
@@ -191,7 +191,7 @@ fn the_tokens_along_the_depth_end_in_the_result() {
     for config in variants() {
         let network = build(&config, &device);
         let features = Features::row(Tensor::<3>::random([1, 5, 8], Distribution::Normal(0.0, 1.0), &device));
-        EncoderDecoder::leave_source(&features.shared, &features);
+        features.shared.leave_source(&features);
         for (depth, hidden, result) in [
             (
                 config.encoder.depth,

@@ -19,6 +19,13 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
     /// The rows of the table of layers for one example of shape `input`.
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer>;
 
+    /// Whether it reads the source that a stem may leave apart from the features, see [`Shared::SOURCE`].
+    ///
+    /// [`Shared::SOURCE`]: crate::Shared::SOURCE
+    fn reads_source(&self) -> bool {
+        false
+    }
+
     /// The recurrent form, where every part has one: what generating and streaming need.
     fn recurrent(&self) -> Option<&dyn Recurrent> {
         None

@@ -40,7 +40,7 @@ pub use backbone::{Backbone, BackboneConfig, BoxedBackbone};
 pub use build::{Build, Depth};
 pub use channel::{BoxedChannel, Channel, ChannelConfig};
 pub use choice::{Choice, Role, role};
-pub use codec::{Codec, Sentence};
+pub use codec::{Codec, Prompt, Sentence};
 pub use component::{AnyConfig, Component, parse};
 pub use data::{Batch, DataModel, Encoder, Exhibit, Inputs, OpenData, Part, Places, Preparation, Variation};
 pub use error::{ConfigError, Error, Result, nearest};

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::{
-    BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, Features, Inputs,
+    BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, FeatureSpec, Features, Inputs,
     Layer, Registry, Result, Targets, TaskConfig,
 };
 
@@ -32,6 +32,9 @@ impl Model {
         let input = stem.output();
         let build = Build::new(plan.registry, device);
         let backbone = plan.backbone.init(&input, &build).map_err(|error| error.under("backbone"))?;
+        if let Some(source) = stem.source() {
+            fits_source(&source, &backbone)?;
+        }
         let head = plan
             .task
             .head(&backbone.output(&input), plan.encoder.target(), device)
@@ -105,6 +108,27 @@ impl Model {
         let backbone = self.backbone.layers(&features).into_iter().map(|layer| layer.under("backbone"));
         let head = self.head.layers(&self.backbone.output(&features)).into_iter();
         stem.chain(backbone).chain(head.map(|layer| layer.under("head"))).collect()
+    }
+}
+
+/// Refuses a backbone that reads no source, or only a shorter one.
+fn fits_source(source: &FeatureSpec, backbone: &BoxedBackbone) -> Result<()> {
+    if !backbone.reads_source() {
+        return Err(Error::input(
+            "backbone.kind",
+            "the examples have a source apart from their target, and this backbone reads none",
+            "a backbone with an encoder",
+            "choose backbone.kind = \"encoder-decoder\", or data.layout = \"row\"",
+        ));
+    }
+    match backbone.limit() {
+        Some(limit) if source.length > limit => Err(Error::input(
+            "data.source_length",
+            format!("sources have up to {} tokens, and the backbone has positions for {limit}", source.length),
+            format!("at most {limit} tokens"),
+            "shorten the sources, or give the backbone more positions",
+        )),
+        _ => Ok(()),
     }
 }
 

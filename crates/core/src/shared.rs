@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Tensor;
 
-use crate::StateTensor;
+use crate::{Features, StateTensor};
 
 /// Tensors that earlier layers leave for later ones during one pass through a network, by name.
 ///
@@ -28,6 +28,11 @@ struct Contents {
 impl Shared {
     /// The table of token embeddings `[vocabulary, width]`, left by a stem that has one.
     pub const EMBEDDING: &'static str = "embedding";
+    /// What the tokens are to be made of, `[batch, source, width]`, left by a stem whose examples have a source
+    /// apart from the tokens themselves.
+    pub const SOURCE: &'static str = "source";
+    /// The source's mask, `[batch, source]`, 1 where a token is real; nothing is left where all are.
+    pub const SOURCE_MASK: &'static str = "source-mask";
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         // Every change is a single insertion, so what a panicking thread left behind is whole.
@@ -45,6 +50,21 @@ impl Shared {
         Tensor<D>: TryFrom<StateTensor>,
     {
         self.contents().tensors.get(name).cloned().and_then(|stored| stored.try_into().ok())
+    }
+
+    /// Leaves the tokens of `source`, and its mask.
+    pub fn leave_source(&self, source: &Features) {
+        self.leave(Self::SOURCE, source.tokens.clone());
+        if let Some(mask) = &source.mask {
+            self.leave(Self::SOURCE_MASK, mask.clone().float());
+        }
+    }
+
+    /// The source that was left, if any; it shares what these features share.
+    pub fn source(&self) -> Option<Features> {
+        let tokens = self.find::<3>(Self::SOURCE)?;
+        let mask = self.find::<2>(Self::SOURCE_MASK).map(|mask| mask.equal_elem(1));
+        Some(Features { mask, grid: None, tokens, shared: self.clone() })
     }
 
     /// Adds `loss`, `[1]`, to what is minimized besides the task's own loss, e.g. for an even load of experts.

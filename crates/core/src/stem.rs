@@ -17,6 +17,14 @@ pub trait Stem: std::fmt::Debug + Send + Sync {
     /// The shape of the features.
     fn output(&self) -> FeatureSpec;
 
+    /// The shape of the source that it leaves apart from the features, see [`Shared::SOURCE`]; `None` where it
+    /// leaves none.
+    ///
+    /// [`Shared::SOURCE`]: crate::Shared::SOURCE
+    fn source(&self) -> Option<FeatureSpec> {
+        None
+    }
+
     /// The rows of the table of layers for one example.
     fn layers(&self) -> Vec<Layer>;
 }

@@ -24,6 +24,9 @@ pub struct Prepared {
     /// The most tokens of a sentence that stands alone, where that is not `length`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<usize>,
+    /// The token behind the last one of a text, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u32>,
 }
 
 /// Fitted preprocessing of text.
@@ -33,6 +36,7 @@ pub struct TextEncoder {
     vocabulary: usize,
     length: usize,
     sentence: Option<usize>,
+    end: Option<u32>,
     embedding: EmbeddingConfig,
     target: Target,
 }
@@ -41,12 +45,17 @@ impl TextEncoder {
     /// For examples of `length` tokens of a vocabulary of `vocabulary`.
     pub fn new(tokenizer: Tokenizer, vocabulary: usize, length: usize, embedding: EmbeddingConfig) -> Self {
         let target = Target::Tokens { vocabulary };
-        Self { tokenizer, vocabulary, length, sentence: None, embedding, target }
+        Self { tokenizer, vocabulary, length, sentence: None, end: None, embedding, target }
     }
 
     /// The same, cutting sentences that stand alone at `most` tokens.
     pub fn with_sentence(self, most: usize) -> Self {
         Self { sentence: Some(most), ..self }
+    }
+
+    /// The same for texts that end with the token `end`.
+    pub fn with_end(self, end: Option<u32>) -> Self {
+        Self { end, ..self }
     }
 
     /// From what a run kept.
@@ -65,7 +74,7 @@ impl TextEncoder {
             None => Tokenizer::Bytes,
         };
         let encoder = Self::new(tokenizer, kept.vocabulary, kept.length, embedding);
-        Ok(Self { sentence: kept.sentence, ..encoder })
+        Ok(Self { sentence: kept.sentence, end: kept.end, ..encoder })
     }
 
     /// The tokenizer.
@@ -75,19 +84,24 @@ impl TextEncoder {
 
     /// Rows of tokens as a batch; rows shorter than the longest are padded behind, and masked.
     pub(crate) fn batch(&self, rows: &[&[u32]], targets: Targets) -> Batch {
-        let length = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-        let shape = [rows.len(), length];
-        let fill = |value: &dyn Fn(&[u32], usize) -> i64| -> TensorData {
-            let values = rows.iter().flat_map(|row| (0..length).map(|place| value(row, place))).collect();
-            TensorData::new::<i64, _>(values, shape)
-        };
-        let token = |row: &[u32], place: usize| row.get(place).map_or(0, |token| i64::from(*token));
-        let mut inputs = vec![(TOKENS.to_owned(), fill(&token))];
-        if rows.iter().any(|row| row.len() < length) {
-            inputs.push((MASK.to_owned(), fill(&|row, place| i64::from(place < row.len()))));
-        }
-        Batch { examples: rows.len(), inputs, targets }
+        Batch { examples: rows.len(), inputs: padded(rows, [TOKENS, MASK]), targets }
     }
+}
+
+/// Rows of tokens as the input `tokens`; rows shorter than the longest are padded behind, and `mask` says where.
+pub(crate) fn padded<R: AsRef<[u32]>>(rows: &[R], [tokens, mask]: [&str; 2]) -> Vec<(String, TensorData)> {
+    let length = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    let shape = [rows.len(), length];
+    let fill = |value: &dyn Fn(&[u32], usize) -> i64| -> TensorData {
+        let values = rows.iter().flat_map(|row| (0..length).map(|place| value(row.as_ref(), place)));
+        TensorData::new::<i64, _>(values.collect(), shape)
+    };
+    let token = |row: &[u32], place: usize| row.get(place).map_or(0, |token| i64::from(*token));
+    let mut inputs = vec![(tokens.to_owned(), fill(&token))];
+    if rows.iter().any(|row| row.as_ref().len() < length) {
+        inputs.push((mask.to_owned(), fill(&|row, place| i64::from(place < row.len()))));
+    }
+    inputs
 }
 
 impl Codec for TextEncoder {
@@ -107,6 +121,10 @@ impl Codec for TextEncoder {
         self.batch(&[tokens], Targets::Unknown).inputs
     }
 
+    fn end(&self) -> Option<u32> {
+        self.end
+    }
+
     fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
         self.tokenizer.decode(tokens)
     }
@@ -123,6 +141,7 @@ impl Encoder for TextEncoder {
             vocabulary: self.vocabulary,
             length: self.length,
             sentence: self.sentence,
+            end: self.end,
         };
         serde_json::to_value(kept).map_err(|error| Error::Failed(format!("the preparation of text: {error}")))
     }

@@ -6,6 +6,7 @@
 mod config;
 mod encoder;
 mod open;
+mod pairs;
 mod recall;
 mod source;
 mod stem;
@@ -14,7 +15,8 @@ mod tokenizer;
 pub use config::TextConfig;
 pub use encoder::{Prepared, TextEncoder};
 pub use open::OpenText;
+pub use pairs::{Layout, OpenPairs, PairSource, PairsConfig, PairsEncoder};
 pub use recall::RecallConfig;
 pub use source::Source;
-pub use stem::{Embedding, EmbeddingConfig, MASK, TOKENS, TYPES};
+pub use stem::{Embedding, EmbeddingConfig, MASK, SOURCE, SOURCE_MASK, TOKENS, TYPES};
 pub use tokenizer::{Tokenizer, TokenizerConfig};

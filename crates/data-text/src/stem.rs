@@ -16,6 +16,11 @@ pub const MASK: &str = "mask";
 /// are of segment 0.
 pub const TYPES: &str = "types";
 
+/// The input of whole numbers `[batch, source]` that holds the tokens of a source; may be left out.
+pub const SOURCE: &str = "source";
+/// The mask of the source, as [`MASK`] is of the tokens.
+pub const SOURCE_MASK: &str = "source-mask";
+
 /// A vector for each token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -70,13 +75,15 @@ impl EmbeddingConfig {
             scale: self.scale,
             padding: self.padding,
             length,
+            source: None,
         })
     }
 }
 
 /// `x_t = scale · E[token_t] + T[type_t] + P[position_t]`.
 ///
-/// Leaves the table as [`Shared::EMBEDDING`], for a head that is tied to it. Vectors are drawn from a normal
+/// Leaves the table as [`Shared::EMBEDDING`], for a head that is tied to it, and the source, where there is one, as
+/// [`Shared::SOURCE`], embedded alike. Vectors are drawn from a normal
 /// distribution of deviation 0.02, as in GPT-2.
 ///
 /// # Shapes
@@ -92,9 +99,15 @@ pub struct Embedding {
     scale: f64,
     padding: Option<usize>,
     length: usize,
+    source: Option<usize>,
 }
 
 impl Embedding {
+    /// The same for examples that have a source of at most `length` tokens.
+    pub fn with_source(self, length: usize) -> Self {
+        Self { source: Some(length), ..self }
+    }
+
     /// Rows of `table` by `indices`, which must be below `known`.
     fn rows(table: Tensor<2>, indices: Tensor<2, Int>, what: &str) -> Result<Tensor<3>> {
         let ([batch, length], [known, width]) = (indices.dims(), table.dims());
@@ -116,24 +129,28 @@ impl Embedding {
     }
 }
 
-impl Stem for Embedding {
-    fn forward(&self, inputs: &Inputs) -> Result<Features> {
-        let indices = inputs.int::<2>(TOKENS)?;
+impl Embedding {
+    /// The vectors of the input `tokens`, of which the input `mask` says where they are real.
+    fn embed(
+        &self,
+        inputs: &Inputs,
+        [tokens, mask]: [&str; 2],
+        types: Option<Tensor<2, Int>>,
+    ) -> Result<Features> {
+        let indices = inputs.int::<2>(tokens)?;
         let [batch, length] = indices.dims();
         let table = self.table.val();
         let [_, width] = table.dims();
-        let mut tokens = Self::rows(table.clone(), indices.clone(), "tokens")?;
+        let mut tokens = Self::rows(table, indices.clone(), "tokens")?;
         if self.scale != 1.0 {
             tokens = tokens * self.scale;
         }
-        if let Some(types) = &self.types {
-            let types = types.val();
-            let added = if inputs.holds(TYPES) {
-                Self::rows(types, inputs.int::<2>(TYPES)?, "segment types")?
-            } else {
-                types.narrow(0, 0, 1).unsqueeze()
-            };
-            tokens = tokens + added;
+        if let Some(table) = &self.types {
+            tokens = tokens
+                + match types {
+                    Some(types) => Self::rows(table.val(), types, "segment types")?,
+                    None => table.val().narrow(0, 0, 1).unsqueeze(),
+                };
         }
         if let (Some(positions), Some(padding)) = (&self.positions, self.padding) {
             let real = indices.not_equal_elem(padding as i64).int();
@@ -141,15 +158,29 @@ impl Stem for Embedding {
             tokens = tokens + Self::rows(positions.val(), counted, "positions of tokens")?;
         }
         assert_shape!(tokens, [batch, length, width]);
-        let mask = if inputs.holds(MASK) { Some(inputs.int::<2>(MASK)?.equal_elem(1)) } else { None };
-        let features = Features { mask, ..Features::row(tokens) };
-        features.shared.leave(Shared::EMBEDDING, table);
+        let mask = if inputs.holds(mask) { Some(inputs.int::<2>(mask)?.equal_elem(1)) } else { None };
+        Ok(Features { mask, ..Features::row(tokens) })
+    }
+}
+
+impl Stem for Embedding {
+    fn forward(&self, inputs: &Inputs) -> Result<Features> {
+        let types = if inputs.holds(TYPES) { Some(inputs.int::<2>(TYPES)?) } else { None };
+        let features = self.embed(inputs, [TOKENS, MASK], types)?;
+        features.shared.leave(Shared::EMBEDDING, self.table.val());
+        if inputs.holds(SOURCE) {
+            features.shared.leave_source(&self.embed(inputs, [SOURCE, SOURCE_MASK], None)?);
+        }
         Ok(features)
     }
 
     fn output(&self) -> FeatureSpec {
         let [_, width] = self.table.lazy_shape().dims();
         FeatureSpec::row(self.length, width)
+    }
+
+    fn source(&self) -> Option<FeatureSpec> {
+        self.source.map(|length| FeatureSpec { length, ..self.output() })
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -124,6 +124,14 @@ impl Tokenizer {
         }
     }
 
+    /// The token that is written `name`; bytes have no names.
+    pub fn token(&self, name: &str) -> Option<u32> {
+        match self {
+            Self::Bytes => None,
+            Self::Learned(inner) => inner.token_to_id(name),
+        }
+    }
+
     /// The tokens of `text`, and nothing around them.
     ///
     /// # Errors
@@ -187,16 +195,19 @@ impl Tokenizer {
     }
 }
 
+/// A tokenizer of three words.
+#[cfg(test)]
+pub(crate) const WORDS: &str = r#"{
+    "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+    "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+    "model": { "type": "WordLevel", "vocab": { "?": 0, "to": 1, "be": 2 }, "unk_token": "?" }
+}"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WORDS: &str = r#"{
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-        "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
-        "model": { "type": "WordLevel", "vocab": { "?": 0, "to": 1, "be": 2 }, "unk_token": "?" }
-    }"#;
 
     proptest! {
         #[test]

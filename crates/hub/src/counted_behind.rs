@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ansatz_core::Result;
 
-use crate::{Generated, LoadedLanguageModel, Subject, TensorFile, Values};
+use crate::{Generated, LoadedLanguageModel, Reading, RunParts, Subject, TensorFile, Values};
 
 /// A language model whose hidden states are counted from behind the first layer on, and are published before and
 /// behind the last norm: RWKV-4, Mamba, Mamba-2.
@@ -28,7 +28,7 @@ impl Subject for CountedBehind {
         self.0.gradients(stored)
     }
 
-    fn language_model(&self) -> Option<&LoadedLanguageModel> {
-        Some(&self.0)
+    fn run_parts(&self, reading: Reading) -> Option<Result<RunParts>> {
+        self.0.run_parts(reading)
     }
 }

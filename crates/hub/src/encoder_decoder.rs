@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use ansatz_arch_encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
-use ansatz_core::{Backbone, Build, Error, Features, Head, Inputs, Recurrent, Registry, Result, State, Stem};
-use ansatz_data_text::{Embedding, EmbeddingConfig, MASK, TOKENS};
+use ansatz_core::{
+    Backbone, BoxedBackbone, BoxedHead, BoxedStem, Build, Choice, Error, Features, Head, Inputs, Model,
+    Recurrent, Registry, Result, State, Stem,
+};
+use ansatz_data_text::{Embedding, EmbeddingConfig, MASK, PairsConfig, PairsEncoder, TOKENS};
 use ansatz_tasks::{LanguageModelConfig, LanguageModelHead};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::greedy::greedy;
-use crate::{Folder, Generated, Names, Subject, TensorFile, Values, fill};
+use crate::{Folder, Generated, Names, Reading, RunParts, Subject, TensorFile, Values, fill};
 
 /// A published encoder–decoder, translated.
 #[derive(Debug, Clone)]
@@ -19,8 +22,8 @@ pub(crate) struct SequenceToSequence {
     pub(crate) vocabulary: usize,
     /// The most tokens of an example, where the network has a limit; else what the publisher trained with.
     pub(crate) length: usize,
-    /// The token that every target begins with.
-    pub(crate) start: u32,
+    /// The tokens that every target begins and ends with.
+    pub(crate) ends: [u32; 2],
     /// Tokens → features.
     pub(crate) embedding: EmbeddingConfig,
     /// Features → features.
@@ -33,23 +36,24 @@ pub(crate) struct SequenceToSequence {
 
 /// What the parts of the network are called in its parameters' paths.
 pub(crate) const EMBEDDING: &str = "stem.table";
-pub(crate) const STAGES: [&str; 2] = ["network.encoder", "network.decoder"];
+pub(crate) const STAGES: [&str; 2] = ["backbone.encoder", "backbone.decoder"];
 
 impl SequenceToSequence {
-    /// The token that every target begins with, from the config of `folder`.
+    /// The tokens that every target begins and ends with, from the config of `folder`; `end` is that of the published
+    /// class.
     ///
     /// # Errors
-    /// When the config has none.
-    pub(crate) fn start(folder: &Folder) -> Result<u32> {
-        let start = folder.config.get("decoder_start_token_id").and_then(serde_json::Value::as_u64);
-        start.and_then(|start| u32::try_from(start).ok()).ok_or_else(|| {
+    /// When the config has no first one, or one of them is no token.
+    pub(crate) fn ends(folder: &Folder, end: u32) -> Result<[u32; 2]> {
+        let begin = folder.token("decoder_start_token_id")?.ok_or_else(|| {
             Error::input(
                 folder.file("config.json").display(),
                 "there is no `decoder_start_token_id`",
                 "the token that every target begins with",
                 "add the option as the publisher gives it",
             )
-        })
+        })?;
+        Ok([begin, folder.token("eos_token_id")?.unwrap_or(end)])
     }
 
     /// Builds the network on `device`, and fills it with `weights`.
@@ -64,9 +68,9 @@ impl SequenceToSequence {
     ) -> Result<Box<dyn Subject>> {
         let width = self.network.width;
         let stem = self.embedding.build(self.vocabulary, self.length, width, device)?;
-        let network = self.network.build(&stem.output(), &Build::new(registry, device))?;
+        let backbone = self.network.build(&stem.output(), &Build::new(registry, device))?;
         let head = self.head.build(width, self.vocabulary, device)?;
-        let parts = fill(Parts { stem, network, head }, &self.names, weights)?;
+        let parts = fill(Parts { stem, backbone, head }, &self.names, weights)?;
         Ok(Box::new(Loaded { parts, plan: self, device: device.clone() }))
     }
 }
@@ -75,7 +79,7 @@ impl SequenceToSequence {
 #[derive(Module, Debug)]
 struct Parts {
     stem: Embedding,
-    network: EncoderDecoder,
+    backbone: EncoderDecoder,
     head: LanguageModelHead,
 }
 
@@ -104,7 +108,7 @@ impl Loaded {
 
     /// Refuses more tokens than the network has positions for.
     fn check(&self, length: usize) -> Result<()> {
-        match self.parts.network.limit() {
+        match self.parts.backbone.limit() {
             Some(limit) if length > limit => Err(Error::input(
                 format!("{length} tokens"),
                 format!("the network has positions for {limit}"),
@@ -115,6 +119,31 @@ impl Loaded {
         }
     }
 
+    fn parts(&self, reading: Reading) -> Result<RunParts> {
+        let plan = &self.plan;
+        let data = PairsConfig {
+            tokenizer: reading.config,
+            source_length: plan.length,
+            target_length: plan.length,
+            embedding: plan.embedding.clone(),
+            ..PairsConfig::default()
+        };
+        let encoder = PairsEncoder::new(reading.tokenizer, plan.vocabulary, plan.ends, &data);
+        let Parts { stem, backbone, head } = self.parts.clone();
+        Ok(RunParts {
+            model: Model {
+                stem: BoxedStem::new(stem.with_source(plan.length)),
+                backbone: BoxedBackbone::new(backbone),
+                head: BoxedHead::new(head),
+            },
+            data: Choice::typed(&data)?,
+            encoder: Box::new(encoder),
+            backbone: Choice::typed(&plan.network)?,
+            task: Choice::typed(&plan.head)?,
+            names: plan.names.clone(),
+        })
+    }
+
     fn source(&self, stored: &TensorFile) -> Result<Features> {
         self.features(stored, "input.input_ids", "input.attention_mask")
     }
@@ -122,7 +151,7 @@ impl Loaded {
     /// The target's features, which share the source.
     fn target(&self, stored: &TensorFile) -> Result<Features> {
         let target = self.features(stored, "input.decoder_input_ids", "input.decoder_attention_mask")?;
-        EncoderDecoder::leave_source(&target.shared, &self.source(stored)?);
+        target.shared.leave_source(&self.source(stored)?);
         Ok(target)
     }
 
@@ -131,9 +160,9 @@ impl Loaded {
         let inputs = Inputs::new(vec![(TOKENS.to_owned(), tokens)], &self.device);
         let features = self.parts.stem.forward(&inputs)?;
         if let Some(source) = source {
-            EncoderDecoder::leave_source(&features.shared, source);
+            features.shared.leave_source(source);
         }
-        let tokens = self.parts.network.step(features.tokens.clone(), state, &features.context());
+        let tokens = self.parts.backbone.step(features.tokens.clone(), state, &features.context());
         Ok(self.parts.head.forward(features.with_tokens(tokens)))
     }
 }
@@ -141,9 +170,9 @@ impl Loaded {
 impl Subject for Loaded {
     fn outputs(&self, stored: &TensorFile) -> Result<BTreeMap<String, Values>> {
         let target = self.target(stored)?;
-        let encoded = self.parts.network.encoder_hidden(self.source(stored)?);
-        let decoded = self.parts.network.hidden(target.clone());
-        let logits = self.parts.head.forward(self.parts.network.forward(target));
+        let encoded = self.parts.backbone.encoder_hidden(self.source(stored)?);
+        let decoded = self.parts.backbone.hidden(target.clone());
+        let logits = self.parts.head.forward(self.parts.backbone.forward(target));
         let mut outputs = BTreeMap::new();
         let mut give = |name: String, tensor: Tensor<3>| {
             outputs.insert(name, Values::from_data(tensor.into_data()));
@@ -166,12 +195,15 @@ impl Subject for Loaded {
         self.check(count)?;
         let source = self.source(stored)?;
         let [batch, _, _] = source.tokens.dims();
-        let mut state = self.parts.network.state(batch, &self.device);
-        let start = TensorData::new(vec![i64::from(self.plan.start); batch], [batch, 1]);
+        let mut state = self.parts.backbone.state(batch, &self.device);
+        let start = TensorData::new(vec![i64::from(self.plan.ends[0]); batch], [batch, 1]);
         let generated = greedy(start, count, |tokens| {
             let source = (state.position == 0).then_some(&source);
             self.step(tokens, source, &mut state)
         })?;
         Ok(Some(generated))
+    }
+    fn run_parts(&self, reading: Reading) -> Option<Result<RunParts>> {
+        Some(self.parts(reading))
     }
 }

@@ -2,20 +2,49 @@
 
 use std::path::Path;
 
-use ansatz_core::{Choice, Encoder, Error, Registry, Result};
-use ansatz_data_text::{TextConfig, TextEncoder, TokenizerConfig};
+use ansatz_core::{Choice, Encoder, Error, Model, Registry, Result, role};
+use ansatz_data_text::{Tokenizer, TokenizerConfig};
 use ansatz_run::{Experiment, RunFolder, Trained, save_weights, write_atomically, write_folder_atomically};
 use burn::module::Module;
 use burn::tensor::Device;
 
 use crate::tensors::write_tensors;
-use crate::{Folder, LoadedLanguageModel, Names, Subject, family_of, parameters};
+use crate::{Folder, Names, family_of, parameters};
 
 /// Where a run keeps the config it was published with, and under which names its weights were.
 const PUBLISHED: &str = "published";
 const CONFIG: &str = "config.json";
 const NAMES: &str = "names.json";
 const TOKENIZER: &str = "tokenizer.json";
+
+/// How a run of a checkpoint reads text.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// From text to tokens.
+    pub tokenizer: Tokenizer,
+    /// The same, as the run's config names it.
+    pub config: TokenizerConfig,
+    /// The most tokens of a sentence that stands alone, where the checkpoint says so.
+    pub sentence: Option<usize>,
+    /// The token behind the last one of a text, where the checkpoint says so.
+    pub end: Option<u32>,
+}
+
+/// What a run of a checkpoint is made of.
+pub struct RunParts {
+    /// The network.
+    pub model: Model,
+    /// The config of what it reads.
+    pub data: Choice<role::Data>,
+    /// What it reads, as the run keeps it.
+    pub encoder: Box<dyn Encoder>,
+    /// The config of its body.
+    pub backbone: Choice<role::Backbone>,
+    /// The config of what it is asked.
+    pub task: Choice<role::Task>,
+    /// Under which names the weights are published.
+    pub names: Names,
+}
 
 /// What [`import`] made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,42 +66,43 @@ pub fn import(folder: &Folder, run: &Path, registry: &Registry, device: &Device)
     let place = RunFolder::vacant(run)?;
     let family = family_of(folder)?;
     let subject = (family.open)(folder, registry, device)?;
-    let loaded = language_model(folder, &*subject)?;
     let tokenizer = folder.file(TOKENIZER);
-    let choice =
-        if tokenizer.is_file() { TokenizerConfig::File(tokenizer.clone()) } else { TokenizerConfig::Bytes };
+    let choice = if tokenizer.is_file() { TokenizerConfig::File(tokenizer) } else { TokenizerConfig::Bytes };
     let tokenizer = choice.open()?;
-    let data = TextConfig {
-        tokenizer: match choice {
-            TokenizerConfig::Bytes => TokenizerConfig::Bytes,
-            TokenizerConfig::File(_) => TokenizerConfig::File(run.join(PUBLISHED).join(TOKENIZER)),
-        },
-        length: loaded.plan.length,
-        embedding: loaded.plan.embedding.clone(),
-        ..TextConfig::default()
+    let kept = match choice {
+        TokenizerConfig::Bytes => TokenizerConfig::Bytes,
+        TokenizerConfig::File(_) => TokenizerConfig::File(run.join(PUBLISHED).join(TOKENIZER)),
     };
-    let encoder =
-        TextEncoder::new(tokenizer.clone(), loaded.plan.vocabulary, data.length, data.embedding.clone());
-    let encoder = match sentence(folder)? {
-        Some(most) => encoder.with_sentence(most.min(data.length)),
-        None => encoder,
+    let reading = Reading {
+        tokenizer: tokenizer.clone(),
+        config: kept,
+        sentence: sentence(folder)?,
+        end: folder.token("eos_token_id")?,
     };
+    let parts = subject.run_parts(reading).ok_or_else(|| {
+        Error::input(
+            folder.path().display(),
+            "checkpoints of this family make no run",
+            "a network that reads tokens and foretells some",
+            "verify it instead: ansatz verify FOLDER",
+        )
+    })??;
     let mut experiment = Experiment {
         title: folder.name(),
         seed: 0,
-        data: Choice::typed(&data)?,
-        backbone: Choice::typed(&loaded.plan.stack)?,
-        task: Choice::typed(&loaded.plan.head)?,
+        data: parts.data,
+        backbone: parts.backbone,
+        task: parts.task,
         train: Default::default(),
     };
     experiment.backbone.complete("backbone", registry)?;
     place.make()?;
-    save_weights(&loaded.model, &place.weights())?;
-    place.write_preparation(&encoder.preparation()?)?;
+    save_weights(&parts.model, &place.weights())?;
+    place.write_preparation(&parts.encoder.preparation()?)?;
     write_folder_atomically(&run.join(PUBLISHED), |there| {
         let config = serde_json::Value::Object(folder.config.clone());
         write_atomically(&there.join(CONFIG), format!("{config:#}\n").as_bytes())?;
-        let names = serde_json::to_string(&loaded.plan.names)
+        let names = serde_json::to_string(&parts.names)
             .map_err(|error| Error::Failed(format!("the key table cannot be written: {error}")))?;
         write_atomically(&there.join(NAMES), names.as_bytes())?;
         match tokenizer.to_json()? {
@@ -82,8 +112,8 @@ pub fn import(folder: &Folder, run: &Path, registry: &Registry, device: &Device)
     })?;
     // Last, since a folder is a run once it has a config.
     place.write_experiment(&experiment)?;
-    let generates = loaded.model.backbone.recurrent().is_some();
-    Ok(Imported { family: family.name, parameters: loaded.model.num_params(), generates })
+    let generates = parts.model.backbone.recurrent().is_some();
+    Ok(Imported { family: family.name, parameters: parts.model.num_params(), generates })
 }
 
 /// Writes the run at `run`, which was imported, as the checkpoint that was published, to `folder`. Returns how many
@@ -144,15 +174,4 @@ fn sentence(folder: &Folder) -> Result<Option<usize>> {
             "fetch or restore the file, or remove it",
         )),
     }
-}
-
-fn language_model<'a>(folder: &Folder, subject: &'a dyn Subject) -> Result<&'a LoadedLanguageModel> {
-    subject.language_model().ok_or_else(|| {
-        Error::input(
-            folder.path().display(),
-            "checkpoints of this family make no run yet",
-            "a language model: an embedding, a stack and a head",
-            "verify it instead: ansatz verify FOLDER",
-        )
-    })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ansatz_core::{Error, Registry, Result};
 use burn::tensor::Device;
 
-use crate::{Folder, LoadedLanguageModel, TensorFile, Values, families as built_in};
+use crate::{Folder, Reading, RunParts, TensorFile, Values, families as built_in};
 
 /// What is known of one published family.
 #[derive(Clone, Copy)]
@@ -72,8 +72,8 @@ pub trait Subject {
         Ok(None)
     }
 
-    /// The network as a language model, of which a run can be made; `None` where it is something else.
-    fn language_model(&self) -> Option<&LoadedLanguageModel> {
+    /// The network as the parts of a run that reads text in this way; `None` where a run can't be made of it.
+    fn run_parts(&self, _reading: Reading) -> Option<Result<RunParts>> {
         None
     }
 }

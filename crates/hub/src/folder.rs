@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Error, Result};
+use serde_json::Value;
 
 use crate::TensorFile;
 
@@ -51,12 +52,31 @@ impl Folder {
 
     /// What the publisher calls the architecture: `model_type` of the config.
     pub fn model_type(&self) -> Option<&str> {
-        self.config.get("model_type").and_then(serde_json::Value::as_str)
+        self.config.get("model_type").and_then(Value::as_str)
     }
 
     /// The class that made the numbers to verify against, from `meta.json`.
     pub fn class(&self) -> Option<&str> {
-        self.meta.get("cls").and_then(serde_json::Value::as_str)
+        self.meta.get("cls").and_then(Value::as_str)
+    }
+
+    /// The token that the config's option `name` gives, of a list the first; `None` where there is no such option.
+    ///
+    /// # Errors
+    /// When it is no token.
+    pub fn token(&self, name: &str) -> Result<Option<u32>> {
+        let first = |given| match given {
+            Value::Array(list) => list.first(),
+            other => Some(other),
+        };
+        let Some(given) = self.config.get(name).and_then(first).filter(|given| !given.is_null()) else {
+            return Ok(None);
+        };
+        let token = given.as_u64().and_then(|token| u32::try_from(token).ok());
+        token.map(Some).ok_or_else(|| {
+            let (place, problem) = (self.file("config.json"), format!("`{name}` is {given}"));
+            Error::input(place.display(), problem, "a token: 0 or more", "mend or remove the option")
+        })
     }
 
     /// The file `name` of the folder.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use ansatz_arch_stack::StackConfig;
 use ansatz_core::{
-    BackboneConfig, BoxedHead, BoxedStem, Build, Context, Error, Features, Inputs, Model, Recurrent,
+    BackboneConfig, BoxedHead, BoxedStem, Build, Choice, Context, Error, Features, Inputs, Model, Recurrent,
     Registry, Result, State, Targets,
 };
-use ansatz_data_text::{EmbeddingConfig, MASK, TOKENS, TYPES};
+use ansatz_data_text::{EmbeddingConfig, MASK, TOKENS, TYPES, TextConfig, TextEncoder};
 use ansatz_tasks::LanguageModelConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::greedy::greedy;
-use crate::{Folder, Generated, Names, Subject, TensorFile, Values, fill};
+use crate::{Folder, Generated, Names, Reading, RunParts, Subject, TensorFile, Values, fill};
 
 /// A published language model, translated.
 #[derive(Debug, Clone)]
@@ -84,6 +84,30 @@ impl LoadedLanguageModel {
             }
         }
         Ok(Inputs::new(tensors, &self.device))
+    }
+
+    fn parts(&self, reading: Reading) -> Result<RunParts> {
+        let LanguageModel { vocabulary, length, embedding, .. } = &self.plan;
+        let data = TextConfig {
+            tokenizer: reading.config,
+            length: *length,
+            embedding: embedding.clone(),
+            ..TextConfig::default()
+        };
+        let encoder = TextEncoder::new(reading.tokenizer, *vocabulary, *length, embedding.clone());
+        let encoder = encoder.with_end(reading.end);
+        let encoder = match reading.sentence {
+            Some(most) => encoder.with_sentence(most.min(*length)),
+            None => encoder,
+        };
+        Ok(RunParts {
+            model: self.model.clone(),
+            data: Choice::typed(&data)?,
+            encoder: Box::new(encoder),
+            backbone: Choice::typed(&self.plan.stack)?,
+            task: Choice::typed(&self.plan.head)?,
+            names: self.plan.names.clone(),
+        })
     }
 
     /// The tokens along the depth: before the first block, behind every block, and behind the last norm.
@@ -163,7 +187,7 @@ impl Subject for LoadedLanguageModel {
         Ok(Some(published))
     }
 
-    fn language_model(&self) -> Option<&LoadedLanguageModel> {
-        Some(self)
+    fn run_parts(&self, reading: Reading) -> Option<Result<RunParts>> {
+        Some(self.parts(reading))
     }
 }

@@ -26,7 +26,7 @@ mod values;
 mod verify;
 
 pub use compare::{Comparison, Verdict};
-pub use exchange::{Imported, export, import};
+pub use exchange::{Imported, Reading, RunParts, export, import};
 pub use family::{Family, Generated, Subject, families, family_of};
 pub use fill::{fill, parameters};
 pub use folder::Folder;

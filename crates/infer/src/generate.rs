@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ansatz_core::{Codec, Error, Registry, Result};
+use ansatz_core::{Codec, Error, Prompt, Registry, Result};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 
@@ -46,8 +46,13 @@ impl Generator {
         Ok(generator)
     }
 
-    /// Writes on from `prompt`, handing each piece of text to `say` as soon as it is whole characters. Ends early
-    /// where `say` answers `false`.
+    /// Whether what is written answers the prompt, as a translation does, and does not go on from it.
+    pub fn answers(&self) -> bool {
+        self.trained.encoder.codec().is_some_and(Codec::answers)
+    }
+
+    /// Writes on from `prompt`, or answers it, handing each piece of text to `say` as soon as it is whole characters.
+    /// Ends where the text does, and early where `say` answers `false`.
     ///
     /// # Errors
     /// When the prompt is empty, is too long, or holds what the tokenizer does not know, or a value of `sampling`
@@ -61,24 +66,15 @@ impl Generator {
     ) -> Result<Written> {
         let codec = self.codec()?;
         let mut sampler = Sampler::new(sampling)?;
-        let prompt_tokens = codec.encode(prompt)?;
-        if prompt_tokens.is_empty() {
-            let problem = "it holds no token";
-            return Err(Error::input(
-                "the prompt",
-                problem,
-                "at least one token",
-                "give some text with --prompt",
-            ));
-        }
-        sampler.see(&prompt_tokens);
+        let Prompt { tokens: prompt, inputs } = codec.prompt(prompt)?;
+        sampler.see(&prompt);
         let mut stepper = Stepper::new(&self.trained.model, codec, &self.device)?;
         let clock = std::time::Instant::now();
-        let mut logits = stepper.step(&prompt_tokens)?;
+        let mut logits = stepper.take(inputs)?;
         let prefill_seconds = clock.elapsed().as_secs_f64();
         let mut written = Written {
             text: String::new(),
-            prompt_tokens: prompt_tokens.len(),
+            prompt_tokens: prompt.len(),
             tokens: 0,
             prefill_seconds,
             seconds: 0.0,
@@ -87,10 +83,14 @@ impl Generator {
         let mut reader = Reader::new(codec);
         loop {
             let token = sampler.draw(&logits);
-            written.tokens += 1;
-            let new = reader.read(token)?;
-            written.text.push_str(&new);
-            let goes_on = new.is_empty() || say(&new);
+            let ended = codec.end() == Some(token);
+            let mut goes_on = !ended;
+            if goes_on {
+                written.tokens += 1;
+                let new = reader.read(token)?;
+                written.text.push_str(&new);
+                goes_on = new.is_empty() || say(&new);
+            }
             let stopped =
                 limits.stop.iter().any(|stop| !stop.is_empty() && written.text.ends_with(stop.as_str()));
             if !goes_on || stopped || written.tokens >= limits.tokens || stepper.is_full() {

@@ -1,7 +1,7 @@
 //! The recurrent form of a language model, token by token.
 
 use ansatz_core::{Codec, Error, Inputs, Model, Recurrent, Result, State};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 /// A network with its state.
 pub(crate) struct Stepper<'a> {
@@ -31,7 +31,12 @@ impl<'a> Stepper<'a> {
 
     /// The logits behind `tokens`.
     pub(crate) fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
-        let inputs = Inputs::new(self.codec.inputs(tokens), self.device);
+        self.take(self.codec.inputs(tokens))
+    }
+
+    /// The logits behind the tokens of `inputs`, which the stem reads by name.
+    pub(crate) fn take(&mut self, inputs: Vec<(String, TensorData)>) -> Result<Vec<f32>> {
+        let inputs = Inputs::new(inputs, self.device);
         let features = self.model.features(&inputs)?;
         let context = features.context();
         let moved = self.form.step(features.tokens.clone(), &mut self.state, &context);

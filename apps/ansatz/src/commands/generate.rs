@@ -26,7 +26,7 @@ pub(super) fn execute(arguments: &Generate, registry: &Registry, out: &mut dyn W
         return output::json(out, &written);
     }
     // The prompt is said with the first piece, when nothing can be wrong with it any more.
-    let mut said = Some(&arguments.prompt);
+    let mut said = (!generator.answers()).then_some(&arguments.prompt);
     let mut printed = Ok(());
     let written = generator.generate(&arguments.prompt, sampling, &limits, &mut |piece| {
         let prompt = said.take().map_or("", String::as_str);

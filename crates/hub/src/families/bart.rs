@@ -110,7 +110,7 @@ fn translate(folder: &Folder, weights: &TensorFile) -> Result<SequenceToSequence
     Ok(SequenceToSequence {
         vocabulary: options.vocab_size,
         length: options.max_position_embeddings,
-        start: SequenceToSequence::start(folder)?,
+        ends: SequenceToSequence::ends(folder, 2)?,
         embedding: EmbeddingConfig { scale, ..EmbeddingConfig::default() },
         network: EncoderDecoderConfig {
             width: options.d_model,

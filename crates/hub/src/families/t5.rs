@@ -107,7 +107,7 @@ fn translate(folder: &Folder, weights: &TensorFile) -> Result<SequenceToSequence
     Ok(SequenceToSequence {
         vocabulary: options.vocab_size,
         length: options.n_positions,
-        start: SequenceToSequence::start(folder)?,
+        ends: SequenceToSequence::ends(folder, 1)?,
         embedding: EmbeddingConfig::default(),
         network: EncoderDecoderConfig {
             width: options.d_model,

@@ -147,7 +147,7 @@ impl Subject for Loaded {
     fn outputs(&self, stored: &TensorFile) -> Result<BTreeMap<String, Values>> {
         let source = self.features(stored, "input.source", "input.source_padding")?;
         let target = self.features(stored, "input.target", "input.target_padding")?;
-        EncoderDecoder::leave_source(&target.shared, &source);
+        target.shared.leave_source(&source);
         let Features { tokens: memory, mask, .. } = self.network.encode(source);
         let memory = match mask {
             // Memory that nobody reads is published as zeros.
