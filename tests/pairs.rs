@@ -46,7 +46,8 @@ fn both_layouts_learn_and_answer() {
         assert!(answer["tokens"].as_u64().expect("a count") <= 13 + 12, "{name}");
     }
     // The prompt is not said again.
-    let said = program.succeed(&["generate", "apart", "--prompt", "qqq", "--tokens", "3", "--temperature", "0"]);
+    let said =
+        program.succeed(&["generate", "apart", "--prompt", "qqq", "--tokens", "3", "--temperature", "0"]);
     assert!(!said.contains("qqq"), "{said}");
     let said = program.run(&["generate", "apart", "--prompt", "much longer than twelve letters"]);
     assert!(said.code == 2 && said.err.contains("at most 12"), "{}", said.err);

@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::{
-    BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, FeatureSpec, Features, Inputs,
-    Layer, Registry, Result, Targets, TaskConfig,
+    BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, FeatureSpec, Features,
+    Inputs, Layer, Registry, Result, Targets, TaskConfig,
 };
 
 /// A whole network.
@@ -124,7 +124,10 @@ fn fits_source(source: &FeatureSpec, backbone: &BoxedBackbone) -> Result<()> {
     match backbone.limit() {
         Some(limit) if source.length > limit => Err(Error::input(
             "data.source_length",
-            format!("sources have up to {} tokens, and the backbone has positions for {limit}", source.length),
+            format!(
+                "sources have up to {} tokens, and the backbone has positions for {limit}",
+                source.length
+            ),
             format!("at most {limit} tokens"),
             "shorten the sources, or give the backbone more positions",
         )),

@@ -208,7 +208,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-
     proptest! {
         #[test]
         fn bytes_come_back_as_they_were(text in ".*") {

@@ -65,13 +65,11 @@ impl Folder {
     /// # Errors
     /// When it is no token.
     pub fn token(&self, name: &str) -> Result<Option<u32>> {
-        let first = |given| match given {
-            Value::Array(list) => list.first(),
-            other => Some(other),
+        let given = match self.config.get(name) {
+            Some(Value::Array(list)) => list.first(),
+            other => other,
         };
-        let Some(given) = self.config.get(name).and_then(first).filter(|given| !given.is_null()) else {
-            return Ok(None);
-        };
+        let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(None) };
         let token = given.as_u64().and_then(|token| u32::try_from(token).ok());
         token.map(Some).ok_or_else(|| {
             let (place, problem) = (self.file("config.json"), format!("`{name}` is {given}"));

@@ -126,6 +126,9 @@ fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error
     let encoder = plan.data.restore(&folder.read_preparation()?)?;
     let run = folder.path().display();
     Ok(match (encoder.codec(), encoder.target()) {
+        (Some(codec), Target::Tokens { .. }) if codec.answers() => {
+            format!("ansatz generate {run} --prompt \"word\"")
+        }
         (Some(_), Target::Tokens { .. }) => format!("ansatz generate {run} --prompt \"To be\""),
         (Some(_), _) => format!("ansatz embed {run} \"some words\""),
         (None, Target::Tokens { .. }) => format!("ansatz evaluate {run}"),

@@ -74,7 +74,8 @@ impl Default for PairsConfig {
 
 impl Component for PairsConfig {
     const KIND: &'static str = "pairs";
-    const ABOUT: &'static str = "pairs of texts, of which the second is made of the first: translations, answers";
+    const ABOUT: &'static str =
+        "pairs of texts, of which the second is made of the first: translations, answers";
     const CITATION: &'static str = "Sutskever et al., Sequence to Sequence Learning with Neural Networks, 2014, \
         arXiv:1409.3215";
 

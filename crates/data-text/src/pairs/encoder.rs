@@ -266,8 +266,7 @@ mod tests {
     use super::*;
 
     fn encoder(layout: Layout) -> PairsEncoder {
-        let config =
-            PairsConfig { layout, source_length: 4, target_length: 3, ..PairsConfig::default() };
+        let config = PairsConfig { layout, source_length: 4, target_length: 3, ..PairsConfig::default() };
         PairsEncoder::open(&config).unwrap()
     }
 
@@ -288,8 +287,7 @@ mod tests {
         assert_eq!(targets, Targets::Tokens([Some(4), Some(5), Some(257), Some(257), None, None].into()));
         let Batch { inputs, targets, .. } = encoder(Layout::Row).batch(&[&long, &short]);
         assert_eq!(whole(&inputs, TOKENS), [1, 2, 3, 256, 4, 5, 6, 256, 0, 0, 0, 0]);
-        let asked =
-            [None, None, None, Some(4), Some(5), Some(257), None, Some(257), None, None, None, None];
+        let asked = [None, None, None, Some(4), Some(5), Some(257), None, Some(257), None, None, None, None];
         assert_eq!(targets, Targets::Tokens(asked.into()));
         assert_eq!(inputs.len(), 2);
     }

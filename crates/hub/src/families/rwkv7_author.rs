@@ -14,7 +14,8 @@ use serde::Deserialize;
 
 use crate::language_model::EMBEDDING;
 use crate::{
-    Family, Folder, LanguageModel, LoadedLanguageModel, Names, Options, Subject, TensorFile, Values,
+    Family, Folder, LanguageModel, LoadedLanguageModel, Names, Options, Reading, RunParts, Subject,
+    TensorFile, Values,
 };
 
 pub(super) const FAMILY: Family = Family {
@@ -166,8 +167,8 @@ impl Subject for Loaded {
         Ok(outputs)
     }
 
-    fn language_model(&self) -> Option<&LoadedLanguageModel> {
-        Some(&self.0)
+    fn run_parts(&self, reading: Reading) -> Option<Result<RunParts>> {
+        self.0.run_parts(reading)
     }
 }
 
