@@ -30,6 +30,7 @@ mod rectifier;
 mod recurrence;
 mod rotary;
 mod selective_scan;
+mod slstm;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
@@ -54,6 +55,7 @@ pub use rectifier::{gelu, gelu_tanh, silu};
 pub use recurrence::{Cell, recurrence};
 pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
 pub use selective_scan::SelectiveScan;
+pub use slstm::{ScalarMemory, scalar_memory};
 pub use token_shift::token_shift;
 pub use visible::Visible;
 pub use wkv::{wkv, wkv_state};

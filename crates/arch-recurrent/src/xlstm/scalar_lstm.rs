@@ -4,7 +4,7 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
     State,
 };
-use ansatz_ops::{CausalConvolution, log_sigmoid, sigmoid, silu, without_padding};
+use ansatz_ops::{CausalConvolution, ScalarMemory, scalar_memory, silu, without_padding};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -115,19 +115,11 @@ pub struct ScalarLstm {
     norm_epsilon: f64,
 }
 
-/// What is carried from token to token, `[batch, width]` each.
-#[derive(Debug, Clone)]
-struct Carried {
-    hidden: Tensor<2>,
-    cell: Tensor<2>,
-    normalizer: Tensor<2>,
-    maximum: Tensor<2>,
-}
-
 /// The name of the state's last inputs of the convolution, `[batch, convolution − 1, width]`. The others are those of
-/// [`Carried`].
+/// [`ScalarMemory`], `[batch, width]` each.
 const WINDOW: &str = "window";
-const CARRIED: [&str; 4] = ["hidden", "cell", "normalizer", "maximum"];
+const MEMORY: [&str; 3] = ["hidden", "cell", "normalizer"];
+const MAXIMUM: &str = "maximum";
 
 impl ScalarLstm {
     /// Drawn as the published networks are: gates normal with deviation √(2 / 5 width), R zero, forget biases from
@@ -158,38 +150,10 @@ impl ScalarLstm {
         }
     }
 
-    /// `h R`, `[batch, width]` → `[batch, 4 width]`.
-    fn look_back(&self, hidden: Tensor<2>, recurrent: Tensor<3>) -> Tensor<2> {
-        let [batch, width] = hidden.dims();
-        let size = width / self.heads;
-        let heads = hidden.reshape([batch, self.heads, size]).swap_dims(0, 1);
-        let sums = heads.matmul(recurrent).reshape([self.heads, batch, 4, size]);
-        sums.permute([1, 2, 0, 3]).reshape([batch, 4 * width])
-    }
-
-    /// One token, of which `sums` `[batch, 4 width]` are the projections of the inputs and the biases.
-    fn advance(&self, sums: Tensor<2>, recurrent: Tensor<3>, before: Option<Carried>) -> Carried {
-        let width = sums.dims()[1] / 4;
-        let sums = match &before {
-            Some(before) => sums + self.look_back(before.hidden.clone(), recurrent),
-            None => sums,
-        };
-        let gate = |index: usize| sums.clone().narrow(1, index * width, width);
-        let (input, output) = (gate(0), sigmoid(gate(3)));
-        let candidate = gate(2).tanh();
-        let (cell, normalizer, maximum) = match before {
-            Some(before) => {
-                let forget = log_sigmoid(gate(1)) + before.maximum;
-                let maximum = forget.clone().max_pair(input.clone());
-                let (forget, input) = ((forget - maximum.clone()).exp(), (input - maximum.clone()).exp());
-                let cell = forget.clone() * before.cell + input.clone() * candidate;
-                (cell, forget * before.normalizer + input, maximum)
-            }
-            // The input gate of the first token is the largest there is.
-            None => (candidate, input.ones_like(), input),
-        };
-        let hidden = output * cell.clone() / normalizer.clone();
-        Carried { hidden, cell, normalizer, maximum }
+    /// `[batch, width]` → `[heads, batch, size]`.
+    fn by_head(&self, vector: Tensor<2>) -> Tensor<3> {
+        let [batch, width] = vector.dims();
+        vector.reshape([batch, self.heads, width / self.heads]).swap_dims(0, 1)
     }
 
     /// Real tokens behind `window` and `before`, and what both are behind them.
@@ -197,12 +161,13 @@ impl ScalarLstm {
         &self,
         tokens: Tensor<3>,
         window: Option<Tensor<3>>,
-        before: Option<Carried>,
-    ) -> (Tensor<3>, Option<Tensor<3>>, Option<Carried>) {
+        before: ScalarMemory,
+    ) -> (Tensor<3>, Option<Tensor<3>>, ScalarMemory) {
         let [batch, length, width] = tokens.dims();
+        let size = width / self.heads;
         let (seen, window) = self.convolution.forward(tokens.clone(), window);
         let seen = silu(seen);
-        let sums = Tensor::cat(
+        let gates = Tensor::cat(
             vec![
                 self.input_gate.forward(seen.clone()),
                 self.forget_gate.forward(seen),
@@ -211,27 +176,31 @@ impl ScalarLstm {
             ],
             2,
         );
-        let sums = sums + self.bias.val().unsqueeze();
-        let recurrent = self.recurrent.val();
-        let mut carried = before;
-        let mut outputs = Vec::with_capacity(length);
-        for time in 0..length {
-            let sums = sums.clone().narrow(1, time, 1).squeeze_dim(1);
-            let after = self.advance(sums, recurrent.clone(), carried);
-            outputs.push(after.hidden.clone());
-            carried = Some(after);
-        }
-        let read = Tensor::stack::<3>(outputs, 1).reshape([batch, length, self.heads, width / self.heads]);
-        let output =
-            head_norm(read.swap_dims(1, 2), self.norm_epsilon) * (self.scale.val() + 1.0).unsqueeze();
+        let gates = gates + self.bias.val().unsqueeze();
+        let gates = gates.reshape([batch, length, 4, self.heads, size]).permute([3, 1, 0, 2, 4]);
+        let gates = gates.reshape([self.heads, length, batch, 4 * size]);
+        let (read, after) = scalar_memory(gates, self.recurrent.val(), before);
+        let output = head_norm(read.permute([2, 0, 1, 3]), self.norm_epsilon);
+        let output = output * (self.scale.val() + 1.0).unsqueeze();
         assert_shape!(output, [batch, length, width]);
-        (output, window, carried)
+        (output, window, after)
+    }
+
+    /// The memory that nothing was written to.
+    fn empty(&self, like: &Tensor<3>) -> ScalarMemory {
+        let [batch, _, width] = like.dims();
+        let zeros = Tensor::zeros([self.heads, batch, width / self.heads], (&like.device(), like.dtype()));
+        let maximum = zeros.clone() + ScalarMemory::NOTHING;
+        ScalarMemory { hidden: zeros.clone(), cell: zeros.clone(), normalizer: zeros, maximum }
     }
 }
 
 impl Mixer for ScalarLstm {
     fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
-        without_padding(tokens, context.mask.as_ref(), |tokens| self.run(tokens, None, None).0)
+        without_padding(tokens, context.mask.as_ref(), |tokens| {
+            let before = self.empty(&tokens);
+            self.run(tokens, None, before).0
+        })
     }
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {
@@ -251,7 +220,8 @@ impl Recurrent for ScalarLstm {
         let scale = self.scale.val();
         let [width] = scale.dims();
         let zeros = || Tensor::<2>::zeros([batch, width], (device, scale.dtype()));
-        let state = CARRIED.iter().fold(State::new(), |state, name| state.with(name, zeros()));
+        let state = MEMORY.iter().fold(State::new(), |state, name| state.with(name, zeros()));
+        let state = state.with(MAXIMUM, zeros() + ScalarMemory::NOTHING);
         match self.convolution.window(batch, device) {
             Some(window) => state.with(WINDOW, window),
             None => state,
@@ -259,23 +229,18 @@ impl Recurrent for ScalarLstm {
     }
 
     fn step(&self, tokens: Tensor<3>, state: &mut State, _context: &Context) -> Tensor<3> {
-        let [_, length, _] = tokens.dims();
-        // The first token of all is weighted otherwise, so that zeros are not the same as no state.
-        let [hidden, cell, normalizer, maximum] =
-            CARRIED.map(|name| state.take::<2>(name).filter(|_| state.position > 0));
-        let before = hidden.zip(cell).zip(normalizer.zip(maximum));
-        let before = before.map(|((hidden, cell), (normalizer, maximum))| Carried {
-            hidden,
-            cell,
-            normalizer,
-            maximum,
-        });
-        let (output, window, after) = self.run(tokens, state.take(WINDOW), before);
-        if let Some(after) = after {
-            let tensors = [after.hidden, after.cell, after.normalizer, after.maximum];
-            for (name, tensor) in CARRIED.into_iter().zip(tensors) {
-                state.set(name, tensor);
+        let [batch, length, width] = tokens.dims();
+        let mut before = self.empty(&tokens);
+        let parts = [&mut before.hidden, &mut before.cell, &mut before.normalizer, &mut before.maximum];
+        for (part, name) in parts.into_iter().zip(MEMORY.into_iter().chain([MAXIMUM])) {
+            if let Some(kept) = state.take::<2>(name) {
+                *part = self.by_head(kept);
             }
+        }
+        let (output, window, after) = self.run(tokens, state.take(WINDOW), before);
+        let parts = [after.hidden, after.cell, after.normalizer, after.maximum];
+        for (part, name) in parts.into_iter().zip(MEMORY.into_iter().chain([MAXIMUM])) {
+            state.set(name, part.swap_dims(0, 1).reshape([batch, width]));
         }
         if let Some(window) = window {
             state.set(WINDOW, window);

@@ -22,6 +22,8 @@ mod product;
 mod recurrence;
 mod recurrence_extension;
 mod registers;
+mod scalar_memory;
+mod scalar_memory_extension;
 mod scan;
 mod scan_extension;
 mod selective;
@@ -47,6 +49,7 @@ use matrix_state_extension::MatrixStateExtension;
 use plane::Window;
 use recurrence::Recurrence;
 use recurrence_extension::RecurrenceExtension;
+use scalar_memory_extension::ScalarMemoryExtension;
 use scan_extension::ScanExtension;
 use std::sync::Arc;
 pub(crate) use token_norm::token_norm;
@@ -256,6 +259,19 @@ pub(crate) fn recurrence(
     let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
     let outputs = <Dispatch as RecurrenceExtension>::recurrence(inputs, weight, bias, initial, shape);
     Some(Tensor::from_dispatch(outputs))
+}
+
+/// xLSTM's scalar memory, `[heads, length + 3, batch, size]`, where the kernel takes these tensors.
+pub(crate) fn scalar_memory(
+    gates: &Tensor<4>,
+    recurrent: &Tensor<3>,
+    before: &Tensor<4>,
+) -> Option<Tensor<4>> {
+    (takes(gates) && takes(recurrent) && takes(before)).then(|| {
+        let (gates, before) = (gates.clone().into_dispatch(), before.clone().into_dispatch());
+        let recurrent = recurrent.clone().into_dispatch();
+        Tensor::from_dispatch(<Dispatch as ScalarMemoryExtension>::scalar_memory(gates, recurrent, before))
+    })
 }
 
 /// The padding before each axis, where there is as much behind.
