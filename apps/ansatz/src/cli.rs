@@ -19,6 +19,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Train a network as a config says, or go on with a run that was stopped
     Train(Train),
+    /// Look at files of your own, and write a config that trains on them
+    Init(Init),
     /// Judge a trained run on a whole part of its data
     Evaluate(Evaluate),
     /// Say what a trained network sees in files
@@ -94,6 +96,18 @@ pub(crate) struct Train {
     pub quiet: bool,
     /// Print events and the result as JSON lines
     #[arg(long, conflicts_with = "progress")]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// A folder of pictures per class, text, or pairs of texts
+    pub path: PathBuf,
+    /// Where to write the config [default: NAME-OF-PATH.toml]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
     pub json: bool,
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::component::AnyConfig;
-use crate::{BoxedStem, Codec, Error, Result, Target, Targets};
+use crate::{BoxedStem, Codec, Error, Proposal, Result, Target, Targets};
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -171,6 +171,14 @@ pub trait DataModel: AnyConfig {
     /// # Errors
     /// When `preparation` is of another data model.
     fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>>;
+
+    /// How files of a user's own at `path` would be read; `None` where they are not of this kind.
+    ///
+    /// # Errors
+    /// When they are of this kind, and cannot be used.
+    fn recognise(&self, _path: &Path) -> Result<Option<Proposal>> {
+        Ok(None)
+    }
 }
 
 /// What preprocessing needs to know, fitted on the training part and stored with a run as JSON.

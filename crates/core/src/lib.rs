@@ -28,6 +28,7 @@ mod head;
 mod layer;
 mod mixer;
 mod model;
+mod proposal;
 mod registry;
 mod shared;
 mod state;
@@ -49,6 +50,7 @@ pub use head::{BoxedHead, Confusion, Head, HostOutputs, Outcome, Scorer, Scores,
 pub use layer::Layer;
 pub use mixer::{BoxedMixer, Mixer, MixerConfig, Recurrent};
 pub use model::{Model, ModelPlan};
+pub use proposal::{Proposal, Purpose, Setting};
 pub use registry::{Catalogue, Entry, Registry};
 pub use shared::Shared;
 pub use state::{State, StateData, StateTensor};

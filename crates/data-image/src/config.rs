@@ -1,6 +1,8 @@
 //! The typed config of the data model.
 
-use ansatz_core::{Component, ConfigError, DataModel, Encoder, OpenData, Places, Registry};
+use std::path::Path;
+
+use ansatz_core::{Component, ConfigError, DataModel, Encoder, OpenData, Places, Proposal, Registry};
 use ansatz_data::Share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use crate::augment::Augment;
 use crate::encoder::ImageEncoder;
 use crate::open::OpenPictures;
 use crate::preparation::{Normalise, Preparation};
+use crate::recognise::recognise;
 use crate::source::Source;
 use crate::stem::StemConfig;
 
@@ -107,6 +110,10 @@ impl DataModel for ImageConfig {
 
     fn restore(&self, preparation: &ansatz_core::Preparation) -> ansatz_core::Result<Box<dyn Encoder>> {
         Ok(Box::new(ImageEncoder::new(Preparation::from_json(preparation)?, self)))
+    }
+
+    fn recognise(&self, path: &Path) -> ansatz_core::Result<Option<Proposal>> {
+        recognise(path)
     }
 }
 

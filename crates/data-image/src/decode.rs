@@ -102,7 +102,7 @@ impl Decoder {
 }
 
 /// Steps 1 and 2.
-fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
+pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
     let wrong = |problem: String, expected: &str, remedy: &str| {
         Error::input(path.display(), problem, expected, remedy)
     };

@@ -16,6 +16,7 @@ pub mod stem;
 
 mod encoder;
 mod open;
+mod recognise;
 mod text;
 
 pub use config::ImageConfig;

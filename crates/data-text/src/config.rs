@@ -1,13 +1,16 @@
 //! The typed config of the data model.
 
+use std::path::Path;
+
 use ansatz_core::{
-    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Registry, Result,
+    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Proposal, Registry, Result,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::TextEncoder;
 use crate::open::OpenText;
+use crate::recognise;
 use crate::source::Source;
 use crate::stem::EmbeddingConfig;
 use crate::tokenizer::TokenizerConfig;
@@ -78,6 +81,10 @@ impl DataModel for TextConfig {
 
     fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>> {
         Ok(Box::new(TextEncoder::restore(preparation, self.embedding.clone())?))
+    }
+
+    fn recognise(&self, path: &Path) -> Result<Option<Proposal>> {
+        recognise::text(path)
     }
 }
 

@@ -8,6 +8,7 @@ mod encoder;
 mod open;
 mod pairs;
 mod recall;
+mod recognise;
 mod source;
 mod stem;
 mod tokenizer;

@@ -9,3 +9,4 @@ pub use config::{Layout, PairsConfig};
 pub use encoder::PairsEncoder;
 pub use open::OpenPairs;
 pub use source::PairSource;
+pub(crate) use source::Texts;

@@ -5,6 +5,7 @@
 //! writing that never leaves a half-written file behind.
 
 mod atomic;
+mod draft;
 mod environment;
 mod experiment;
 mod folder;
@@ -15,6 +16,7 @@ mod weights;
 pub mod written;
 
 pub use atomic::{write_atomically, write_folder_atomically};
+pub use draft::{Draft, draft};
 pub use environment::{Environment, peak_memory_bytes};
 pub use experiment::{Experiment, Plan};
 pub use folder::RunFolder;

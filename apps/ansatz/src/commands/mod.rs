@@ -7,6 +7,7 @@ mod embed;
 mod evaluate;
 mod generate;
 mod hub;
+mod init;
 mod inspect;
 mod list;
 mod predict;
@@ -26,6 +27,7 @@ pub(crate) fn execute(cli: Cli, registry: Registry) -> Outcome {
     let out = &mut io::stdout().lock();
     match cli.command {
         Command::Train(arguments) => train::execute(arguments, &registry, out),
+        Command::Init(arguments) => init::execute(&arguments, &registry, out),
         Command::Evaluate(arguments) => evaluate::execute(&arguments, &registry, out),
         Command::Predict(arguments) => predict::execute(&arguments, &registry, out),
         Command::Inspect(arguments) => inspect::execute(&arguments, &registry, out),

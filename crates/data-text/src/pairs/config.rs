@@ -1,13 +1,16 @@
 //! The typed config of the data model.
 
+use std::path::Path;
+
 use ansatz_core::{
-    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Registry, Result,
+    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Proposal, Registry, Result,
 };
 use ansatz_data::Share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{OpenPairs, PairSource, PairsEncoder};
+use crate::recognise;
 use crate::stem::EmbeddingConfig;
 use crate::tokenizer::TokenizerConfig;
 
@@ -113,6 +116,10 @@ impl DataModel for PairsConfig {
 
     fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>> {
         Ok(Box::new(PairsEncoder::restore(preparation, self)?))
+    }
+
+    fn recognise(&self, path: &Path) -> Result<Option<Proposal>> {
+        recognise::pairs(path)
     }
 }
 

@@ -26,11 +26,11 @@ impl Default for PairSource {
 
 /// A source and a target, and where they stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Texts {
-    pub(super) source: String,
-    pub(super) target: String,
+pub(crate) struct Texts {
+    pub(crate) source: String,
+    pub(crate) target: String,
     /// File and line, or the number of the pair.
-    pub(super) place: String,
+    pub(crate) place: String,
 }
 
 impl PairSource {
@@ -48,7 +48,7 @@ impl PairSource {
     ///
     /// # Errors
     /// When a file cannot be read, or a line is no pair.
-    pub(super) fn read(&self) -> Result<Vec<Texts>> {
+    pub(crate) fn read(&self) -> Result<Vec<Texts>> {
         match self {
             Self::Files(paths) => {
                 let nested: Result<Vec<_>> = paths.iter().map(|path| pairs_of(path)).collect();

@@ -1,0 +1,64 @@
+//! What a data model makes of files that nobody has written a config for.
+
+/// What a data model saw in a file or folder, and how it would read it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// What was seen, a line each: "120 pictures in 3 classes: cat 40, dog 40, owl 40".
+    pub seen: Vec<String>,
+    /// What makes figures doubtful, a line each: copies in two classes, a class with one example.
+    pub warnings: Vec<String>,
+    /// Settings of the data model.
+    pub settings: Vec<Setting>,
+    /// What a network is to do with it.
+    pub purpose: Purpose,
+    /// Examples to train on, at least 1.
+    pub examples: usize,
+}
+
+/// A line of a config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// `key = value`, as TOML.
+    pub line: String,
+    /// Why it says so, for a comment beside it; may be empty.
+    pub why: String,
+}
+
+impl Setting {
+    /// A setting with its reason.
+    pub fn new(line: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { line: line.into(), why: why.into() }
+    }
+
+    /// `path` as a TOML string.
+    pub fn quoted(path: &std::path::Path) -> String {
+        toml::Value::from(path.display().to_string()).to_string()
+    }
+}
+
+/// What a network is to do with the examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To tell the class of a picture.
+    ClassifyPictures {
+        /// Height and width in pixels.
+        size: [usize; 2],
+    },
+    /// To foretell the next token of a text.
+    ContinueText {
+        /// Tokens of an example.
+        length: usize,
+    },
+    /// To make one text of another.
+    AnswerText {
+        /// The most tokens of the two.
+        lengths: [usize; 2],
+    },
+    /// To foretell the next steps of a series.
+    Forecast {
+        /// Past steps that are read.
+        length: usize,
+        /// Steps that are foretold.
+        horizon: usize,
+    },
+}

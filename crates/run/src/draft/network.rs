@@ -1,0 +1,154 @@
+//! Which network fits what is to be done, and how long it is trained: minutes on two cores.
+
+use ansatz_core::Purpose;
+
+/// Seconds of training that are aimed at.
+const BUDGET: f64 = 180.0;
+
+/// The sections `backbone`, `task` and `train` of a config.
+pub(super) fn sections(purpose: Purpose, examples: usize) -> String {
+    match purpose {
+        Purpose::ClassifyPictures { size: [height, width] } => {
+            // As fast as it was measured on 28×28 pixels; the work grows with the pixels.
+            let rate = 1500.0 * 784.0 / (height * width) as f64;
+            let batch = if examples < 2000 { 32 } else { 128 };
+            format!(
+                r#"[backbone]
+# Convolutions, with the maximum of 2×2 pixels behind each stage but the last. Any mixer reads pictures too:
+# kind = "stack", with data.stem = {{ patches = {{ size = 4 }} }}; see `ansatz list`.
+kind = "conv-pyramid"
+stages = {stages}
+
+[task]
+kind = "classify"
+label_smoothing = 0.1
+
+[train]
+epochs = {epochs}  # about {minutes:.0} minutes on two cores
+batch_size = {batch}
+optimizer = {{ kind = "adamw", learning_rate = 3e-3, weight_decay = 0.05 }}
+schedule = {{ kind = "one-cycle" }}
+"#,
+                stages = stages(height.min(width)),
+                epochs = epochs(rate, examples, 8..=60),
+                minutes = minutes(rate, examples, epochs(rate, examples, 8..=60)),
+            )
+        }
+        Purpose::ContinueText { length } => {
+            let steps = 1500;
+            let batch = (1024 / length).max(1);
+            // An epoch is what is there: as many as the steps need.
+            let epochs = (steps * batch).div_ceil(examples).max(1);
+            format!(
+                r#"[backbone]
+# Mamba-2: a state that does not grow with the text. For attention: {{ kind = "attention", heads = 4, causal = true }},
+# with positions = "learned"; see `ansatz list`.
+kind = "stack"
+width = 128
+depth = 4
+positions = "none"
+norm = {{ kind = "rms" }}
+pattern = [{{ kind = "mamba-2" }}]
+channels = []
+
+[task]
+kind = "language-model"
+
+[train]
+epochs = {epochs}
+max_steps = {steps}  # a few minutes on two cores
+batch_size = {batch}
+clip_norm = 1.0
+keep = "last"
+optimizer = {{ kind = "adamw", learning_rate = 4e-3, betas = [0.9, 0.99], weight_decay = 0.1 }}
+schedule = {{ kind = "cosine", warmup = 0.05 }}
+"#
+            )
+        }
+        Purpose::AnswerText { lengths: [source, target] } => {
+            let rate = 1500.0 * 25.0 / (source + target) as f64;
+            format!(
+                r#"[backbone]
+# An encoder reads the source, a decoder makes the target. Any causal stack does both with data.layout = "row".
+kind = "encoder-decoder"
+width = 64
+positions = {{ kind = "learned", count = {positions} }}
+encoder = {{ depth = 2, heads = 4 }}
+decoder = {{ depth = 2, heads = 4 }}
+
+[task]
+kind = "language-model"
+
+[train]
+epochs = {epochs}  # about {minutes:.0} minutes on two cores
+batch_size = 64
+clip_norm = 1.0
+optimizer = {{ kind = "adamw", learning_rate = 2e-3, betas = [0.9, 0.98], weight_decay = 0.01 }}
+schedule = {{ kind = "cosine", warmup = 0.05 }}
+"#,
+                positions = source.max(target),
+                epochs = epochs(rate, examples, 5..=40),
+                minutes = minutes(rate, examples, epochs(rate, examples, 5..=40)),
+            )
+        }
+        Purpose::Forecast { length, horizon } => {
+            let rate = 2000.0 * 192.0 / (length + horizon) as f64;
+            format!(
+                r#"[backbone]
+# Attention among the tokens of a window; any mixer fits, see `ansatz list`.
+kind = "stack"
+width = 64
+depth = 2
+pattern = [{{ kind = "attention", heads = 4 }}]
+channels = [{{ kind = "mlp", expansion = 2.0 }}]
+dropout = 0.1
+
+[task]
+kind = "forecast"
+
+[train]
+epochs = {epochs}  # about {minutes:.0} minutes on two cores
+batch_size = 32
+optimizer = {{ kind = "adamw", learning_rate = 1e-3, weight_decay = 0.01 }}
+schedule = {{ kind = "cosine", warmup = 0.05 }}
+"#,
+                epochs = epochs(rate, examples, 3..=30),
+                minutes = minutes(rate, examples, epochs(rate, examples, 3..=30)),
+            )
+        }
+    }
+}
+
+/// Stages of convolutions for pictures of `side` pixels: until about seven are left.
+fn stages(side: usize) -> &'static str {
+    match side {
+        ..16 => "[{ widths = [32, 32], pool = 2 }, { widths = [64, 64] }]",
+        16..40 => "[{ widths = [24, 24], pool = 2 }, { widths = [48, 48], pool = 2 }, { widths = [96] }]",
+        _ => {
+            "[{ widths = [24], pool = 2 }, { widths = [32, 32], pool = 2 }, { widths = [64, 64], pool = 2 }, \
+             { widths = [128] }]"
+        }
+    }
+}
+
+/// Epochs that fill the budget at `rate` examples a second.
+fn epochs(rate: f64, examples: usize, range: std::ops::RangeInclusive<usize>) -> usize {
+    ((BUDGET * rate / examples as f64) as usize).clamp(*range.start(), *range.end())
+}
+
+fn minutes(rate: f64, examples: usize, epochs: usize) -> f64 {
+    ((examples * epochs) as f64 / rate / 60.0).ceil()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_spent_within_bounds() {
+        assert_eq!(epochs(1000.0, 18_000, 5..=60), 10);
+        assert_eq!(epochs(1000.0, 10, 5..=60), 60);
+        assert_eq!(epochs(1000.0, 1_000_000, 5..=60), 5);
+        assert_eq!(minutes(1000.0, 60_000, 2), 2.0);
+    }
+}

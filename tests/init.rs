@@ -1,0 +1,60 @@
+//! `ansatz init`: what it writes trains unchanged.
+
+use crate::program::Program;
+
+/// Two steps of the config at `config`.
+fn trains(program: &Program, config: &str) {
+    let out = format!("run-of-{config}");
+    program.succeed(&["train", config, "--out", &out, "--quiet", "--set", "train.max_steps=2"]);
+}
+
+#[test]
+fn class_folders_become_a_config_that_trains() {
+    let program = Program::new();
+    for (class, sheets) in [("few", ["1", "2", "3"]), ("many", ["4", "5", "6"])] {
+        program.write(&format!("pets/{class}/notes.md"), "no picture");
+        for each in sheets {
+            let sheet = format!("pets/{class}/{each}.png");
+            program.succeed(&["data", "show", "digits", "--each", each, "--out", &sheet]);
+        }
+    }
+    let said = program.run(&["init", "pets"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("6 pictures in 2 classes: few 3, many 3"), "{}", said.out);
+    assert!(said.err.contains("class few has 3 pictures"), "{}", said.err);
+    trains(&program, "pets.toml");
+    // A config that is there already stays as it is.
+    program.write("pets.toml", "mine");
+    let said = program.run(&["init", "pets"]);
+    assert!(said.code == 2 && said.err.contains("there is such a file already"), "{}", said.err);
+    assert_eq!(program.read("pets.toml"), b"mine");
+}
+
+#[test]
+fn texts_and_pairs_become_configs_that_train() {
+    let program = Program::new();
+    program.write("plays/first.txt", "To be, or not to be: that is the question.\n".repeat(200));
+    program.succeed(&["init", "plays", "--out", "text.toml"]);
+    trains(&program, "text.toml");
+    let lines: String = (0..200).map(|index| format!("{index}\tnumber {index}\n")).collect();
+    program.write("numbers.tsv", lines);
+    let answer = program.succeed(&["init", "numbers.tsv", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!((&answer["kind"], &answer["config"]), (&"pairs".into(), &"numbers.toml".into()));
+    trains(&program, "numbers.toml");
+    insta::assert_snapshot!(String::from_utf8(program.read("numbers.toml")).expect("text"));
+}
+
+#[test]
+fn what_nobody_recognises_is_said() {
+    let program = Program::new();
+    program.write("disc.iso", [0; 9]);
+    let said = program.run(&["init", "disc.iso"]);
+    assert!(said.code == 2 && said.err.contains("no data model recognises"), "{}", said.err);
+    let said = program.run(&["init", "absent"]);
+    assert!(said.code == 2 && said.err.contains("absent"), "{}", said.err);
+    program.write("broken.tsv", "no tab here");
+    let said = program.run(&["init", "broken.tsv"]);
+    assert!(said.code == 2 && said.err.contains("line 1"), "{}", said.err);
+    assert!(!program.path("broken.toml").exists());
+}
