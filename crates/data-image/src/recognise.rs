@@ -68,11 +68,11 @@ impl Look {
         Ok(())
     }
 
-    /// The side that pictures are brought to: that of the median picture, in whole eights.
+    /// The side that pictures are brought to: that of the median picture, in whole fours.
     fn side(&mut self) -> usize {
         self.sides.sort_unstable();
         let median = self.sides[self.sides.len() / 2];
-        (median / 8 * 8).clamp(SMALLEST_SIDE, LARGEST_SIDE)
+        (median / 4 * 4).clamp(SMALLEST_SIDE, LARGEST_SIDE)
     }
 
     fn seen(&self, parts: usize) -> Vec<String> {
@@ -109,19 +109,17 @@ impl Look {
             warnings.push(format!("class {class} has {count} pictures: too few to train, validate and test"));
         }
         if self.copies > 0 {
-            warnings.push(format!("{} files are copies of others", self.copies));
+            warnings.push(format!("copies of other files: {}", self.copies));
         }
         if self.copies_in_another_class > 0 {
-            warnings.push(format!("{} copies are in another class", self.copies_in_another_class));
+            warnings.push(format!("copies in another class: {}", self.copies_in_another_class));
         }
         if self.copies_in_another_part > 0 {
             let copies = self.copies_in_another_part;
-            warnings.push(format!(
-                "{copies} copies are in train and test: the test does not tell what it should"
-            ));
+            warnings.push(format!("copies in train and test, which make the test too easy: {copies}"));
         }
         if !self.damaged.is_empty() {
-            warnings.push(format!("{} files cannot be used; remove them first:", self.damaged.len()));
+            warnings.push(format!("files that cannot be used, to be removed first: {}", self.damaged.len()));
             warnings.extend(self.damaged.iter().take(NAMED).cloned());
         }
         warnings
@@ -262,10 +260,10 @@ mod tests {
         for expected in [
             "40 pictures and the smallest 3",
             "class owl has 3 pictures",
-            "2 files are copies",
-            "1 copies are in another class",
-            "1 copies are in train and test",
-            "1 files cannot be used",
+            "copies of other files: 2",
+            "copies in another class: 1",
+            "the test too easy: 1",
+            "to be removed first: 1",
             "bad.png",
         ] {
             assert!(said.contains(expected), "{expected}: {said}");

@@ -47,7 +47,7 @@ pub(crate) fn text(path: &Path) -> Result<Option<Proposal>> {
         warnings.push(format!("no UTF-8, read byte by byte all the same: {}", foreign.join(", ")));
     }
     Ok(Some(Proposal {
-        seen: vec![format!("{} text files, {bytes} bytes in {lines} lines", files.len())],
+        seen: vec![format!("{bytes} bytes of text in {lines} lines; files: {}", files.len())],
         warnings,
         settings: vec![
             Setting::new(format!("source = {{ files = [{}] }}", Setting::quoted(path)), ""),
@@ -77,7 +77,7 @@ pub(crate) fn pairs(path: &Path) -> Result<Option<Proposal>> {
     }
     if sources.len() < pairs.len() {
         let again = pairs.len() - sources.len();
-        warnings.push(format!("{again} sources come again; all pairs of a source stay in one part"));
+        warnings.push(format!("pairs whose source came before, which stay with it in one part: {again}"));
     }
     Ok(Some(Proposal {
         seen: vec![
@@ -106,11 +106,11 @@ mod tests {
         std::fs::write(folder.path().join("b.txt"), "to be or not\n".repeat(40)).unwrap();
         std::fs::write(folder.path().join("a.txt"), [0xff; 480]).unwrap();
         let proposal = text(folder.path()).unwrap().expect("text files");
-        assert_eq!(proposal.seen, ["2 text files, 1000 bytes in 40 lines"]);
+        assert_eq!(proposal.seen, ["1000 bytes of text in 40 lines; files: 2"]);
         assert_eq!(proposal.purpose, Purpose::ContinueText { length: 125 });
         assert!(proposal.warnings.iter().any(|line| line.contains("a.txt")), "{:?}", proposal.warnings);
         let single = text(&folder.path().join("b.txt")).unwrap().expect("a text file");
-        assert_eq!(single.seen, ["1 text files, 520 bytes in 40 lines"]);
+        assert_eq!(single.seen, ["520 bytes of text in 40 lines; files: 1"]);
         std::fs::write(folder.path().join("empty.txt"), "").unwrap();
         assert!(text(&folder.path().join("empty.txt")).unwrap_err().to_string().contains("0 bytes"));
         assert_eq!(text(&folder.path().join("table.csv")).unwrap(), None);
@@ -124,7 +124,7 @@ mod tests {
         let proposal = pairs(&path).unwrap().expect("pairs");
         assert_eq!(proposal.seen[0], "3 pairs of texts");
         assert_eq!(proposal.purpose, Purpose::AnswerText { lengths: [3, 5] });
-        assert!(proposal.warnings.iter().any(|line| line.contains("1 sources come again")));
+        assert!(proposal.warnings.iter().any(|line| line.contains("in one part: 1")));
         std::fs::write(&path, "no tab").unwrap();
         assert!(pairs(&path).unwrap_err().to_string().contains("line 1"));
         assert_eq!(pairs(folder.path()).unwrap(), None);
