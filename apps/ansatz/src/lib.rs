@@ -61,8 +61,10 @@ pub fn builtin() -> Registry {
         .data_model::<ansatz_data_text::TextConfig>()
         .data_model::<ansatz_data_text::PairsConfig>()
         .data_model::<ansatz_data_text::RecallConfig>()
+        .data_model::<ansatz_data_series::SeriesConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()
+        .task::<ansatz_tasks::ForecastConfig>()
 }
 
 /// Runs the command line with the components of `registry`; the exit code is 0 when all is fine, 1 when
