@@ -6,6 +6,7 @@ mod command_line;
 mod components;
 mod configs;
 mod init;
+mod forecast;
 mod pairs;
 mod program;
 mod published;
