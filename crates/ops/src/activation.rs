@@ -69,10 +69,18 @@ impl Activation {
             Self::Tanh => values.tanh(),
             Self::Sigmoid => sigmoid(values),
             Self::LeakyRelu => activation::leaky_relu(values, 0.01),
-            Self::Elu => activation::elu(values, 1.0),
-            Self::Selu => activation::selu(values),
+            Self::Elu => activation::relu(values.clone()) + below_zero(values),
+            Self::Selu => {
+                let below = below_zero(values.clone()) * 1.673_263_242_354_377_2;
+                (activation::relu(values) + below) * 1.050_700_987_355_480_5
+            }
         }
     }
+}
+
+/// `e^x − 1` where x is below 0, else 0; of large values no power is taken, so that gradients stay finite.
+fn below_zero<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    values.clamp_max(0.0).exp() - 1.0
 }
 
 #[cfg(all(test, feature = "flex"))]
