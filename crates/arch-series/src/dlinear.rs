@@ -69,8 +69,8 @@ impl BackboneConfig for DLinearConfig {
     }
 }
 
-/// `(x − m) W_s + b_s + m W_t + b_t` along time, where m is the mean of the steps around each, the first and the last
-/// step repeated beyond the ends (Zeng et al. 2023, section 4.2).
+/// `(x − m) W_s + b_s + m W_t + b_t` along time, where m is the mean of the steps around each, the first and
+/// the last step repeated beyond the ends (Zeng et al. 2023, section 4.2).
 ///
 /// # Shapes
 /// `[batch, length, channels]` → `[batch, horizon, channels]`

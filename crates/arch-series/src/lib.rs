@@ -1,8 +1,8 @@
-//! Architectures that forecasting brought forth: a linear map of trend and remainder, an all-MLP network over patches,
-//! and stacked causal convolutions.
+//! Architectures that forecasting brought forth: a linear map of trend and remainder, an all-MLP network over
+//! patches, and stacked causal convolutions.
 //!
-//! They ask how much of attention a series needs, and are strong where the answer is little. What forecasts by
-//! attention, over patches or over channels, is a stack like any other and needs no code here.
+//! They ask how much of attention a series needs, and are strong where the answer is little. What forecasts
+//! by attention, over patches or over channels, is a stack like any other and needs no code here.
 
 mod dlinear;
 mod linear;

@@ -4,7 +4,8 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 
-/// `y_c = x_c W_c + b_c` for the steps x of each channel c; one W and b serve all channels, or each has its own.
+/// `y_c = x_c W_c + b_c` for the steps x of each channel c; one W and b serve all channels, or each has its
+/// own.
 ///
 /// # Shapes
 /// `[batch, length, channels]` → `[batch, horizon, channels]`
@@ -17,8 +18,8 @@ pub struct LinearAlongTime {
 }
 
 impl LinearAlongTime {
-    /// Maps of `length` steps to `horizon`, which begin as the mean of all steps, as DLinear does; the bias is drawn
-    /// from U(−1/√length, 1/√length).
+    /// Maps of `length` steps to `horizon`, which begin as the mean of all steps, as DLinear does; the bias
+    /// is drawn from U(−1/√length, 1/√length).
     pub(crate) fn new(maps: usize, [length, horizon]: [usize; 2], device: &Device) -> Self {
         let bound = (length as f64).sqrt().recip();
         let mean = Initializer::Constant { value: (length as f64).recip() };

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// A reading of the calendar, brought to −0.5–0.5: what repeats with the day, the week and the year is then visible
-/// to the network.
+/// A reading of the calendar, brought to −0.5–0.5: what repeats with the day, the week and the year is then
+/// visible to the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Calendar {

@@ -25,7 +25,8 @@ impl Clock {
 /// A calendar date: year, month 1–12, day 1–31.
 pub(crate) type Date = (i64, i64, i64);
 
-/// Days since 1970-01-01 of a date of the Gregorian calendar (Hinnant, chrono-compatible low-level date algorithms).
+/// Days since 1970-01-01 of a date of the Gregorian calendar (Hinnant, chrono-compatible low-level date
+/// algorithms).
 fn days((year, month, day): Date) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -58,8 +59,8 @@ pub(crate) fn day_of_year(day: i64) -> i64 {
     day - days((year, 1, 1))
 }
 
-/// Reads `2012-10-02`, `2012-10-02 09:00`, `2012-10-02T09:00:00`, also with `/` in the date; a fraction of a second is
-/// cut off. `None` for anything else.
+/// Reads `2012-10-02`, `2012-10-02 09:00`, `2012-10-02T09:00:00`, also with `/` in the date; a fraction of a
+/// second is cut off. `None` for anything else.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let (day, time) = match text.split_once([' ', 'T']) {
         Some((day, time)) => (day, Some(time.trim())),

@@ -27,12 +27,14 @@ pub struct SeriesConfig {
     /// The share behind it that choices are made by, 0 up to 1; the rest is what the figures are reported on.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub validation: f64,
-    /// Missing values between observed ones are put on a straight line where at most so many steps are missing. A
-    /// longer gap is in no window.
+    /// Missing values between observed ones are put on a straight line where at most so many steps are
+    /// missing. A longer gap is in no window.
     pub longest_gap: usize,
-    /// What the calendar says of each step, for the network to read beside the values. Needs a source with times.
+    /// What the calendar says of each step, for the network to read beside the values. Needs a source with
+    /// times.
     pub calendar: Vec<Calendar>,
-    /// What is taken off each channel of a window before the network reads it, and given back to the forecast.
+    /// What is taken off each channel of a window before the network reads it, and given back to the
+    /// forecast.
     pub instance_norm: InstanceNorm,
     /// How a window becomes tokens.
     pub stem: StemConfig,

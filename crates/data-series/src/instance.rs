@@ -28,8 +28,8 @@ pub enum InstanceNorm {
 }
 
 impl InstanceNorm {
-    /// `[batch, length, channels]` → the same; leaves what was taken off under [`Shared::SERIES_LOCATION`] and
-    /// [`Shared::SERIES_SCALE`].
+    /// `[batch, length, channels]` → the same; leaves what was taken off under [`Shared::SERIES_LOCATION`]
+    /// and [`Shared::SERIES_SCALE`].
     pub fn apply(self, values: Tensor<3>, shared: &Shared) -> Tensor<3> {
         let [_, length, _] = values.dims();
         let (location, scale) = match self {

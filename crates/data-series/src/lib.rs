@@ -1,7 +1,8 @@
-//! Time series as a data model: tables of numbers, windows, parts by time, and the stems that make tokens of them.
+//! Time series as a data model: tables of numbers, windows, parts by time, and the stems that make tokens of
+//! them.
 //!
-//! A window of past steps is a row of tokens, one for each step, each patch of steps or each channel. What reaches the
-//! backbone is vectors, and nothing there knows that they once were measurements.
+//! A window of past steps is a row of tokens, one for each step, each patch of steps or each channel. What
+//! reaches the backbone is vectors, and nothing there knows that they once were measurements.
 
 mod calendar;
 mod clock;

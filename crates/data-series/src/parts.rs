@@ -15,9 +15,9 @@ pub(crate) struct Window {
 
 /// The windows of each part, each by its first target step.
 ///
-/// The steps are cut by time: training, then validation, then test. A window belongs to the part that holds all its
-/// targets; what it reads may reach back into the part before. Windows begin at every step, and only those that hold
-/// a long gap are left out.
+/// The steps are cut by time: training, then validation, then test. A window belongs to the part that holds
+/// all its targets; what it reads may reach back into the part before. Windows begin at every step, and only
+/// those that hold a long gap are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
     train: Vec<usize>,
@@ -28,8 +28,8 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// The windows of a series of which the shares `train` and `validation` of all steps are for these parts, rounded
-    /// down, and the rest is the test part.
+    /// The windows of a series of which the shares `train` and `validation` of all steps are for these parts,
+    /// rounded down, and the rest is the test part.
     ///
     /// # Errors
     /// When a part that has steps has no window.

@@ -13,8 +13,9 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Population mean and deviation of `channels` channels over the observed of `values`, `[steps × channels]`. Where
-    /// a channel never varies, its deviation is taken as 1; of a channel without a value the mean as 0.
+    /// Population mean and deviation of `channels` channels over the observed of `values`,
+    /// `[steps × channels]`. Where a channel never varies, its deviation is taken as 1; of a channel without
+    /// a value the mean as 0.
     pub fn fit(values: &[f64], observed: &[bool], channels: usize) -> Self {
         let of_channel = |channel: usize| {
             let pairs = values.iter().zip(observed).skip(channel).step_by(channels);

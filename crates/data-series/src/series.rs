@@ -24,9 +24,9 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// The series of a table. Where it has times, its rows are put on a grid: of several rows of one time the first
-    /// counts, and a time without a row is a gap. Gaps of at most `longest_gap` steps between two observed ones are
-    /// filled by a straight line.
+    /// The series of a table. Where it has times, its rows are put on a grid: of several rows of one time the
+    /// first counts, and a time without a row is a gap. Gaps of at most `longest_gap` steps between two
+    /// observed ones are filled by a straight line.
     ///
     /// The grid's step is `step` seconds, or else the most frequent distance of two rows.
     ///

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::series::Series;
 use crate::table::{Table, Wanted};
 
-/// Where a series comes from: `source = "electricity"`, or `source = { file = { path = "mine.csv", time = "date" } }`.
+/// Where a series comes from: `source = "electricity"`, or
+/// `source = { file = { path = "mine.csv", time = "date" } }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
@@ -27,8 +28,8 @@ pub enum Source {
     SanFranciscoTraffic,
     /// A CSV file.
     File(FileSource),
-    /// So many hours of two channels made of waves of a day and a week with a little noise, always the same, for
-    /// trying things out.
+    /// So many hours of two channels made of waves of a day and a week with a little noise, always the same,
+    /// for trying things out.
     Waves(usize),
 }
 
@@ -41,8 +42,8 @@ pub struct FileSource {
     /// The columns that are channels, in this order; all that hold numbers when empty.
     #[serde(default)]
     pub columns: Vec<String>,
-    /// The column of time stamps, such as `2012-10-02 09:00:00`: its steps are then checked, and missing ones are gaps.
-    /// Left out: each row is the next step.
+    /// The column of time stamps, such as `2012-10-02 09:00:00`: its steps are then checked, and missing ones
+    /// are gaps. Left out: each row is the next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
 }

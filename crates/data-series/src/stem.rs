@@ -21,7 +21,8 @@ pub const VALUES: &str = "values";
 /// The input of calendar readings `[batch, length, readings]`, where there are some.
 pub const MARKS: &str = "marks";
 
-/// How a window becomes tokens: `stem = "steps"`, `stem = "channels"`, or `stem = { patches = { length = 16 } }`.
+/// How a window becomes tokens: `stem = "steps"`, `stem = "channels"`, or
+/// `stem = { patches = { length = 16 } }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StemConfig {

@@ -36,7 +36,8 @@ impl Table {
     /// Reads the file at `path`, whose first line names the columns.
     ///
     /// # Errors
-    /// When the file cannot be read, lacks a column, or a cell is not what it should be: with file, line and column.
+    /// When the file cannot be read, lacks a column, or a cell is not what it should be: with file, line and
+    /// column.
     pub(crate) fn read(path: &Path, wanted: Wanted) -> Result<Self> {
         let file = std::fs::File::open(path).map_err(Error::file(path, "read"))?;
         let mut reader = csv::ReaderBuilder::new()

@@ -1,6 +1,6 @@
 //! Series as examples: parts, scale, gaps, what is kept, and the stems.
 
-use ansatz_core::{DataModel, Encoder, Exhibit, OpenData, Part, Places, Shared, Target, Targets};
+use ansatz_core::{DataModel, Exhibit, OpenData, Part, Places, Shared, Target, Targets};
 use ansatz_data_series::{
     Calendar, FileSource, InstanceNorm, Layout, MARKS, PatchesConfig, SeriesConfig, SeriesShape, Source,
     StemConfig, VALUES,
@@ -31,7 +31,8 @@ fn windows_scale_and_gaps_are_those_of_the_protocol() {
     let folder = tempfile::tempdir().unwrap();
     let config = SeriesConfig { source: table(&folder), length: 3, horizon: 2, ..SeriesConfig::default() };
     let data = config.open_series(&places()).unwrap();
-    // 24 hours for training, of which 22 were observed; 8 for validation, which the long gap takes but two hours of.
+    // 24 hours for training, of which 22 were observed; 8 for validation, which the long gap takes but two
+    // hours of.
     assert_eq!([Part::Train, Part::Validation, Part::Test].map(|part| data.examples(part)), [20, 1, 2]);
     let observed: Vec<f64> =
         (0..24).filter(|hour| ![5, 6].contains(hour)).map(|hour| f64::from(hour * 10)).collect();

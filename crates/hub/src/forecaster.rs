@@ -17,7 +17,8 @@ pub struct ForecasterParts {
     pub head: BoxedHead,
     /// Under which names the weights are published.
     pub names: Names,
-    /// Each input that is read, by its published name without `input.` and that of the stem; the first is the window.
+    /// Each input that is read, by its published name without `input.` and that of the stem; the first is the
+    /// window.
     pub inputs: Vec<(&'static str, &'static str)>,
     /// Inputs that change no number.
     pub ignored: &'static [&'static str],
@@ -99,7 +100,10 @@ impl Subject for Forecaster {
             let each = rows * length / (batch * channels);
             Values::from_data(tokens.clone().reshape([batch, channels, each, width]).into_data())
         };
-        let whole = |tokens: &Tensor<3>| tokens.dims()[0] * tokens.dims()[1] % (batch * channels) == 0;
+        let whole = |tokens: &Tensor<3>| {
+            let [rows, length, _] = tokens.dims();
+            (rows * length).is_multiple_of(batch * channels)
+        };
         for (index, tokens) in
             hidden.iter().skip(self.first_hidden).filter(|tokens| whole(tokens)).enumerate()
         {

@@ -32,8 +32,8 @@ pub enum NormKind {
     Layer,
     /// Mean square 1 for each token, then scale.
     Rms,
-    /// Mean 0 and variance 1 of each value over all tokens of a batch, then scale and shift. Padding counts. Where the
-    /// network is used, running figures stand in the place of the batch's.
+    /// Mean 0 and variance 1 of each value over all tokens of a batch, then scale and shift. Padding counts.
+    /// Where the network is used, running figures stand in the place of the batch's.
     Batch,
 }
 
@@ -113,8 +113,8 @@ impl Running {
 /// batch: as layer, mean and var over tokens      Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1
 /// ```
 ///
-/// With a unit offset, 1 + γ stands in the place of γ. The fast form keeps the input alone and computes the moments
-/// again for the gradient.
+/// With a unit offset, 1 + γ stands in the place of γ. The fast form keeps the input alone and computes the
+/// moments again for the gradient.
 ///
 /// # Shapes
 /// `[.., width]` → the same.
@@ -151,7 +151,8 @@ impl Norm {
         composed(x, scale, shift, self.config)
     }
 
-    /// The batch norm: with the figures of the batch while training, see [`Running`], and with running ones otherwise.
+    /// The batch norm: with the figures of the batch while training, see [`Running`], and with running ones
+    /// otherwise.
     fn over_tokens<const D: usize>(
         &self,
         x: Tensor<D>,
@@ -228,8 +229,8 @@ mod tests {
                 for bias in [true, false] {
                     let case = format!("{shape:?} {kind:?} bias {bias}");
                     let width = shape[3];
-                    // A single value over its own root mean square hardly moves: its gradient is a difference of
-                    // nearly equal numbers, unless ε is of their size.
+                    // A single value over its own root mean square hardly moves: its gradient is a difference
+                    // of nearly equal numbers, unless ε is of their size.
                     let epsilon = if width == 1 { 1.0 } else { 1e-3 };
                     let config = NormConfig { kind, bias, epsilon, unit_offset: false };
                     let vector = || random([1, 1, 1, width], &device).reshape([width]).detach();

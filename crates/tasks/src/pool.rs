@@ -50,7 +50,8 @@ fn weighted(tokens: Tensor<3>, shares: Tensor<2>) -> Tensor<3> {
     shares.cast(tokens.dtype()).reshape([batch, 1, length]).matmul(tokens)
 }
 
-/// 1 at the first 1 of each row of `real`, else 0: counted from the first, it is where the count is 1 and it is real.
+/// 1 at the first 1 of each row of `real`, else 0: counted from the first, it is where the count is 1 and it
+/// is real.
 fn first(real: Tensor<2>) -> Tensor<2> {
     real.clone().cumsum(1).equal_elem(1.0).float() * real
 }

@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor};
 use super::PatchMixerConfig;
 use super::mixing::{ChannelMixing, FeatureMixing, Gate, Mlp, PatchMixing};
 
-/// Mixes along the channels where wanted, then along the patches, then along the values of each token (Ekambaram et al.
-/// 2023, figure 2).
+/// Mixes along the channels where wanted, then along the patches, then along the values of each token
+/// (Ekambaram et al. 2023, figure 2).
 ///
 /// # Shapes
 /// `[batch, channels, patches, width]` → the same.

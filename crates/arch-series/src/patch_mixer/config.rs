@@ -35,7 +35,8 @@ pub struct PatchMixerConfig {
     pub norm: NormConfig,
     /// Whether a learned vector is added to each patch of a channel, by its place.
     pub positions: bool,
-    /// Probability with which each value inside and behind an MLP is dropped while training, 0 up to but not including 1.
+    /// Probability with which each value inside and behind an MLP is dropped while training, 0 up to but not
+    /// including 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub dropout: f64,
 }

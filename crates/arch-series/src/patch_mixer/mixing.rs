@@ -91,7 +91,8 @@ impl ChannelMixing {
     }
 }
 
-/// `x + gate(mlp(norm(x)ᵀ))ᵀ` along the patches; with a mixer beside, `x + norm(gate(mlp(norm(x)ᵀ))ᵀ + mixer(norm(x)))`.
+/// `x + gate(mlp(norm(x)ᵀ))ᵀ` along the patches; with a mixer beside,
+/// `x + norm(gate(mlp(norm(x)ᵀ))ᵀ + mixer(norm(x)))`.
 ///
 /// # Shapes
 /// `[batch, channels, patches, width]` → the same.

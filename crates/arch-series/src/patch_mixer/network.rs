@@ -7,8 +7,8 @@ use burn::tensor::{Tensor, assert_shape};
 
 use super::MixerBlock;
 
-/// Blocks one behind the other, over a picture whose rows are channels and whose columns are patches (Ekambaram et al.
-/// 2023, section 3).
+/// Blocks one behind the other, over a picture whose rows are channels and whose columns are patches
+/// (Ekambaram et al. 2023, section 3).
 ///
 /// # Shapes
 /// `[batch, channels × patches, width]` → the same; the grid is kept.

@@ -69,8 +69,8 @@ impl TcnBlock {
         }
     }
 
-    /// `slide` is each of the two convolutions, by number, in the form it is wanted: `[batch, channels, length]` → the
-    /// same.
+    /// `slide` is each of the two convolutions, by number, in the form it is wanted:
+    /// `[batch, channels, length]` → the same.
     pub(crate) fn forward(
         &self,
         tokens: Tensor<3>,

@@ -38,7 +38,8 @@ pub struct TcnConfig {
     /// A function at the very end. Left out: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_activation: Option<Activation>,
-    /// Probability with which each value behind a convolution is dropped while training, 0 up to but not including 1.
+    /// Probability with which each value behind a convolution is dropped while training, 0 up to but not
+    /// including 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub dropout: f64,
 }

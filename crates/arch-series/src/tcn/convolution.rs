@@ -6,8 +6,8 @@ use burn::nn::Initializer;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, assert_shape};
 
-/// `y[t] = b + Σ_j w[j] · x[t + d (j − k + 1)]` over the `k` taps of a kernel with dilation d; one that looks ahead too
-/// is centred, the odd step more of it ahead. Beyond the ends x is 0.
+/// `y[t] = b + Σ_j w[j] · x[t + d (j − k + 1)]` over the `k` taps of a kernel with dilation d; one that looks
+/// ahead too is centred, the odd step more of it ahead. Beyond the ends x is 0.
 ///
 /// With a gain g for each output, `w = g v / |v|` (Salimans and Kingma 2016, arXiv:1602.07868, equation 2).
 ///
@@ -26,8 +26,8 @@ pub struct TemporalConvolution {
 }
 
 impl TemporalConvolution {
-    /// A convolution drawn as PyTorch does, uniform up to 1/√(inputs · kernel) either way; a gain begins as the norm of
-    /// its weights.
+    /// A convolution drawn as PyTorch does, uniform up to 1/√(inputs · kernel) either way; a gain begins as
+    /// the norm of its weights.
     pub(crate) fn new(
         [inputs, outputs]: [usize; 2],
         kernel: usize,
@@ -70,8 +70,8 @@ impl TemporalConvolution {
         y
     }
 
-    /// The next steps behind those of `window`, `[batch, inputs, reach]`, and the window behind them; there is none for a
-    /// convolution that sees the step itself alone.
+    /// The next steps behind those of `window`, `[batch, inputs, reach]`, and the window behind them; there
+    /// is none for a convolution that sees the step itself alone.
     pub(crate) fn step(&self, x: Tensor<3>, window: Option<Tensor<3>>) -> (Tensor<3>, Option<Tensor<3>>) {
         let Some(window) = window else { return (self.slide(x), None) };
         let seen = Tensor::cat(vec![window, x], 2);

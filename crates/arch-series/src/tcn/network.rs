@@ -8,8 +8,8 @@ use burn::tensor::{Bool, Device, Tensor};
 
 use super::{TcnBlock, TemporalConvolution};
 
-/// Blocks one behind the other (Bai et al. 2018, section 3). With skips, the output is f of the sum of what every block
-/// but the last added, each brought to the last width, and of what left the last.
+/// Blocks one behind the other (Bai et al. 2018, section 3). With skips, the output is f of the sum of what
+/// every block but the last added, each brought to the last width, and of what left the last.
 ///
 /// # Shapes
 /// `[batch, length, inputs]` → `[batch, length, outputs]`; the mask is kept, and padding counts as zeros.

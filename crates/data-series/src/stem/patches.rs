@@ -16,8 +16,8 @@ use crate::stem::{SeriesShape, VALUES, project, projection_layer, read, width};
 pub struct PatchesConfig {
     /// Steps of a patch, at least 1 and no more than the window has.
     pub length: usize,
-    /// Steps from one patch to the next, at least 1. The last patch ends with the window; the oldest steps are left out
-    /// where patches do not fill it.
+    /// Steps from one patch to the next, at least 1. The last patch ends with the window; the oldest steps
+    /// are left out where patches do not fill it.
     pub stride: usize,
     /// How many times the last step is repeated behind the window before it is cut.
     pub padding: usize,
@@ -94,12 +94,12 @@ impl PatchesConfig {
     }
 }
 
-/// Each patch of a channel a token, its steps mapped linearly (Nie et al., PatchTST, 2023, arXiv:2211.14730, section
-/// 3.1). Without a width to map to, tokens are the steps of a patch themselves.
+/// Each patch of a channel a token, its steps mapped linearly (Nie et al., PatchTST, 2023, arXiv:2211.14730,
+/// section 3.1). Without a width to map to, tokens are the steps of a patch themselves.
 ///
 /// # Shapes
-/// `[batch, length, channels]` → `[batch × channels, patches, width]`, the channels of an example one behind the other;
-/// as a grid → `[batch, channels × patches, width]`.
+/// `[batch, length, channels]` → `[batch × channels, patches, width]`, the channels of an example one behind
+/// the other; as a grid → `[batch, channels × patches, width]`.
 #[derive(Module, Debug)]
 pub struct Patches {
     /// `[patch, width]`, where tokens are projected.

@@ -8,8 +8,9 @@ use burn::tensor::{Device, Tensor};
 use crate::InstanceNorm;
 use crate::stem::{SeriesShape, VALUES, project, projection_layer, read, read_marks, width};
 
-/// Each step a token, its channels and calendar readings mapped linearly: `[batch, length, channels + readings]` →
-/// `[batch, length, width]`. Without a width to map to, tokens are the channels and readings themselves.
+/// Each step a token, its channels and calendar readings mapped linearly:
+/// `[batch, length, channels + readings]` → `[batch, length, width]`. Without a width to map to, tokens are
+/// the channels and readings themselves.
 #[derive(Module, Debug)]
 pub struct Steps {
     /// `[channels + readings, width]`, where tokens are projected.

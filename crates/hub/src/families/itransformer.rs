@@ -1,5 +1,5 @@
-//! iTransformer as Time-Series-Library publishes it: Liu et al. 2023, arXiv:2310.06625. Its tokens are channels, so that
-//! it is a stack like any other.
+//! iTransformer as Time-Series-Library publishes it: Liu et al. 2023, arXiv:2310.06625. Its tokens are
+//! channels, so that it is a stack like any other.
 
 use ansatz_arch_stack::PositionKind;
 use ansatz_core::{BackboneConfig, Build, Registry, Result, TaskConfig};
@@ -40,8 +40,8 @@ fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn
     Ok(Box::new(Forecaster::open(parts, folder, device)?))
 }
 
-/// Readings of the calendar, each of which is a token: what the library's time features are for a frequency, and the
-/// fields of a date where these are embedded.
+/// Readings of the calendar, each of which is a token: what the library's time features are for a frequency,
+/// and the fields of a date where these are embedded.
 fn marks(folder: &Folder, options: &TslibOptions) -> Result<usize> {
     match (options.embed.as_str(), options.freq.as_str()) {
         ("timeF", "s") => Ok(6),

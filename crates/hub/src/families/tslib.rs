@@ -1,5 +1,5 @@
-//! What the networks of Time-Series-Library (thuml) have in common: one list of options for all, of which each reads
-//! some.
+//! What the networks of Time-Series-Library (thuml) have in common: one list of options for all, of which
+//! each reads some.
 
 use ansatz_arch_attention::AttentionConfig;
 use ansatz_arch_channel::{Activation, MlpConfig};

@@ -48,8 +48,8 @@ fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn
     Ok(Box::new(Forecaster::open(parts, folder, device)?))
 }
 
-/// The last step is repeated `stride` times, and what patches do not reach is left out at the end: so many of the
-/// repeated steps are read as patches from the end reach.
+/// The last step is repeated `stride` times, and what patches do not reach is left out at the end: so many of
+/// the repeated steps are read as patches from the end reach.
 fn patches(folder: &Folder, options: &TslibOptions) -> Result<PatchesConfig> {
     let (patch, stride, length) = (options.patch_len, options.stride, options.seq_len);
     if stride == 0 {

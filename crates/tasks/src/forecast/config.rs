@@ -17,13 +17,14 @@ pub struct ForecastConfig {
     pub projection: Projection,
     /// What is learned from: `"mse"`, `"mae"`, or `{ quantiles = [0.1, 0.5, 0.9] }`.
     pub loss: ForecastLoss,
-    /// Probability with which each value before the last map is dropped while training, 0 up to but not including 1.
+    /// Probability with which each value before the last map is dropped while training, 0 up to but not
+    /// including 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub dropout: f64,
 }
 
-/// How tokens become a forecast. Where channels pass the network apart, or are the rows of a picture, each channel's
-/// tokens become its forecast by one map for all; otherwise the tokens become that of all channels.
+/// How tokens become a forecast. Where channels pass the network apart, or are the rows of a picture, each
+/// channel's tokens become its forecast by one map for all; otherwise the tokens become that of all channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Projection {
@@ -38,8 +39,8 @@ pub enum Projection {
     First,
     /// The last token, mapped linearly: in a causal network it has seen all others.
     Last,
-    /// Each token is a channel, as the stem `channels` makes them, and is mapped to its forecast; tokens behind the
-    /// channels are left out.
+    /// Each token is a channel, as the stem `channels` makes them, and is mapped to its forecast; tokens
+    /// behind the channels are left out.
     Channels,
     /// No map: each token is a step of the forecast, each of its values a channel.
     None,

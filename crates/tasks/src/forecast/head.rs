@@ -8,13 +8,14 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use super::{ForecastConfig, ForecastLoss, Projection};
 use crate::Pool;
 
-/// The map from tokens to a forecast, see [`Projection`]: `y = x W + b` of the tokens x of a channel, or of all.
+/// The map from tokens to a forecast, see [`Projection`]: `y = x W + b` of the tokens x of a channel, or of
+/// all.
 ///
 /// What the stem took off each channel is given back: `y σ + μ`.
 ///
 /// # Shapes
-/// `[rows, length, width]`, where rows are examples, or the channels of examples, → `[batch, horizon, channels × each]`,
-/// for each channel as many values as there are quantiles, or one.
+/// `[rows, length, width]`, where rows are examples, or the channels of examples, →
+/// `[batch, horizon, channels × each]`, for each channel as many values as there are quantiles, or one.
 #[derive(Module, Debug)]
 pub struct ForecastHead {
     /// W and b, where there is a map.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 /// mse: (y − x)²    mae: |y − x|    quantiles: mean over q of max(q (x − y_q), (q − 1) (x − y_q))
 /// ```
 ///
-/// The last is the pinball loss (Koenker and Bassett 1978), least where a share q of the values lies below y_q.
+/// The last is the pinball loss (Koenker and Bassett 1978), least where a share q of the values lies below
+/// y_q.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForecastLoss {
@@ -20,8 +21,8 @@ pub enum ForecastLoss {
     Mse,
     /// The absolute error.
     Mae,
-    /// The pinball loss of these quantiles, above 0 and below 1, rising. The forecast that other figures judge is the one
-    /// nearest to the median.
+    /// The pinball loss of these quantiles, above 0 and below 1, rising. The forecast that other figures
+    /// judge is the one nearest to the median.
     Quantiles(Vec<f64>),
 }
 
@@ -65,8 +66,8 @@ impl ForecastLoss {
         (0..self.quantiles().len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
     }
 
-    /// The mean loss, `[1]`, of `outputs` `[batch, horizon, channels × each]`. Values that were not observed do not
-    /// count; the loss of a batch without any is 0.
+    /// The mean loss, `[1]`, of `outputs` `[batch, horizon, channels × each]`. Values that were not observed
+    /// do not count; the loss of a batch without any is 0.
     ///
     /// # Errors
     /// When `targets` are no series of the same size.

@@ -35,8 +35,8 @@ impl Sums {
     }
 }
 
-/// Adds up the errors of forecasts in float64: the mean over all windows, steps and channels that were observed, on the
-/// scale of the training part, where 1 is the deviation of a channel.
+/// Adds up the errors of forecasts in float64: the mean over all windows, steps and channels that were
+/// observed, on the scale of the training part, where 1 is the deviation of a channel.
 #[derive(Debug, Clone)]
 pub struct ForecastScorer {
     channels: Vec<String>,
