@@ -248,9 +248,9 @@ pub trait Encoder: Send + Sync {
     /// When the file cannot be read as this kind of data.
     fn encode(&self, path: &Path) -> Result<Batch>;
 
-    /// What the outputs of a network for the file at `path` say of the steps behind it, in the file's own units;
-    /// `outputs` are those of one example, for each step and channel one value for each of `quantiles`, or one where
-    /// there are none. `None` for data that have no future.
+    /// What the outputs of a network for the file at `path` say of the steps behind it, in the file's own
+    /// units; `outputs` are those of one example, for each step and channel one value for each of `quantiles`,
+    /// or one where there are none. `None` for data that have no future.
     ///
     /// # Errors
     /// When the file cannot be read any more, or the outputs are those of another network.

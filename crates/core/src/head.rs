@@ -74,8 +74,8 @@ pub trait TaskConfig: AnyConfig {
     /// When the labels are of a kind the task cannot learn from.
     fn head(&self, features: &FeatureSpec, target: &Target, device: &Device) -> Result<BoxedHead>;
 
-    /// The quantiles, in 0–1 and rising, that a forecast consists of: for each channel as many values stand side
-    /// by side in an output. Empty where a forecast is one value.
+    /// The quantiles, in 0–1 and rising, that a forecast consists of: for each channel as many values stand
+    /// side by side in an output. Empty where a forecast is one value.
     fn quantiles(&self) -> &[f64] {
         &[]
     }
@@ -144,7 +144,8 @@ impl Scores {
     }
 }
 
-/// Errors of forecasts by how far ahead they look and by channel. An entry that nothing was observed of is absent.
+/// Errors of forecasts by how far ahead they look and by channel. An entry that nothing was observed of is
+/// absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForecastErrors {
     /// Mean squared error of each step ahead, over all channels.

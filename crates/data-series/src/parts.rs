@@ -66,7 +66,7 @@ impl Parts {
                     format!(
                         "{length} steps that are read and {horizon} that are foretold, without a long gap"
                     ),
-                    "give a longer series, shorter data.length and data.horizon, or other shares of the parts",
+                    "give a longer series, shorter data.length and data.horizon, or other shares",
                 ));
             }
         }

@@ -64,8 +64,8 @@ impl Names {
         self.rules.push(Rule::Reshaped { published, shape, ours });
     }
 
-    /// `published`, of the dimensions `whole`, is `ours` whose dimensions stand in another order: cut into the dimensions
-    /// `parts`, and these put into the order `order`, its values are those of `ours`.
+    /// `published`, of the dimensions `whole`, is `ours` whose dimensions stand in another order: cut into the
+    /// dimensions `parts`, and these put into the order `order`, its values are those of `ours`.
     pub fn permuted(
         &mut self,
         published: impl Into<String>,
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(published["taps"].shape, [6, 1, 3]);
         assert_eq!(published["rate"].shape, [1, 1, 4, 1]);
         assert_eq!(published["turned"].shape, [2, 6]);
-        // Ours is [2, 3, 2] from the last dimension of the published one to its first: 6 values apart, 2, and 1.
+        // Ours is [2, 3, 2] from the last dimension of the published one to its first.
         assert_eq!(published["turned"].values[..7], [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0]);
         published.insert("buffer".to_owned(), counted(&[1]));
         let shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();

@@ -75,8 +75,8 @@ impl std::fmt::Display for Source {
 pub struct KnownFile {
     /// Its name in the cache.
     pub name: &'static str,
-    /// Its path in the package. Where this ends in `.gz` or `.xz` and the name does not, it is decompressed on
-    /// the way, since a file that is read at every start is better kept plain.
+    /// Its path in the package. Where this ends in `.gz` or `.xz` and the name does not, it is decompressed
+    /// on the way, since a file that is read at every start is better kept plain.
     pub member: &'static str,
     /// Size in the cache, in bytes.
     pub bytes: u64,
