@@ -5,6 +5,7 @@ mod bench;
 mod command_line;
 mod components;
 mod configs;
+mod forecast;
 mod init;
 mod pairs;
 mod program;

@@ -18,7 +18,7 @@ const CONFIGS: [&str; 4] = [
 pub(crate) fn run(configs: &[PathBuf]) -> Result<String, Error> {
     let configs = if configs.is_empty() { CONFIGS.map(PathBuf::from).to_vec() } else { configs.to_vec() };
     let mut rows = vec![
-        "| config | test accuracy | test examples | seconds | examples/s | parameters | peak memory |"
+        "| config | test accuracy, or MSE / MAE | test examples | seconds | examples/s | parameters | peak memory |"
             .to_owned(),
         "|---|---|---|---|---|---|---|".to_owned(),
     ];
@@ -47,11 +47,15 @@ fn row(config: &Path) -> Result<String, Error> {
     let summary: Value =
         serde_json::from_str(&text).map_err(|error| Error::Wrong(format!("{}: {error}", path.display())))?;
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let test = &summary["test"];
+    let score = match test["accuracy"].as_f64() {
+        Some(accuracy) => format!("{:.2} %", accuracy * 100.0),
+        None => format!("{:.4} / {:.4}", number(&test["mse"]), number(&test["mae"])),
+    };
     Ok(format!(
-        "| `{}` | {:.2} % | {} | {:.0} | {:.0} | {} | {:.0} MB |",
+        "| `{}` | {score} | {} | {:.0} | {:.0} | {} | {:.0} MB |",
         config.display(),
-        number(&summary["test"]["accuracy"]) * 100.0,
-        summary["test"]["examples"],
+        test["examples"],
         number(&summary["seconds"]),
         number(&summary["examples_per_second"]),
         summary["parameters"],

@@ -57,12 +57,17 @@ pub fn builtin() -> Registry {
         .backbone::<ansatz_arch_encoder_decoder::EncoderDecoderConfig>()
         .backbone::<ansatz_arch_conv::ConvPyramidConfig>()
         .backbone::<ansatz_arch_conv::ResNetConfig>()
+        .backbone::<ansatz_arch_series::DLinearConfig>()
+        .backbone::<ansatz_arch_series::PatchMixerConfig>()
+        .backbone::<ansatz_arch_series::TcnConfig>()
         .data_model::<ansatz_data_image::ImageConfig>()
         .data_model::<ansatz_data_text::TextConfig>()
         .data_model::<ansatz_data_text::PairsConfig>()
         .data_model::<ansatz_data_text::RecallConfig>()
+        .data_model::<ansatz_data_series::SeriesConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()
+        .task::<ansatz_tasks::ForecastConfig>()
 }
 
 /// Runs the command line with the components of `registry`; the exit code is 0 when all is fine, 1 when

@@ -152,7 +152,7 @@ impl Stage {
             activations: length * width,
         };
         let tokens = length as u64;
-        let norm = |name: String, norm: &Norm| row(name, norm.num_params(), tokens * norm.flops());
+        let norm = |name: String, norm: &Norm| row(name, norm.num_trainable(), tokens * norm.flops());
         // Each branch ends in an addition.
         let addition = tokens * width as u64;
         let attention = |name: String, attention: &MemoryAttention| {

@@ -36,6 +36,9 @@ pub struct StackConfig {
     pub first_mixer_norm: bool,
     /// Whether the tokens are brought to one scale behind the last block.
     pub last_norm: bool,
+    /// The norm behind the last block, where it is another one. Left out: as `norm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closing_norm: Option<NormConfig>,
     /// Factors at every sequence mixer, from the first block on, begun again where the list ends; all 1 when empty.
     pub mixer_scales: Vec<Scales>,
     /// Factors at every channel mixer, likewise.
@@ -76,6 +79,7 @@ impl Default for StackConfig {
             first_norm: false,
             first_mixer_norm: true,
             last_norm: true,
+            closing_norm: None,
             mixer_scales: Vec::new(),
             channel_scales: Vec::new(),
             positions: PositionKind::Learned,
@@ -125,9 +129,11 @@ impl StackConfig {
             let expected = "at least one mixer, e.g. [[backbone.pattern]] kind = \"attention\"";
             return Err(ConfigError::value("pattern", "an empty list", expected));
         }
-        self.norm.check().map_err(|(key, problem, expected)| {
-            ConfigError::value(format!("norm.{key}"), problem, expected)
-        })?;
+        for (name, norm) in [("norm", Some(self.norm)), ("closing_norm", self.closing_norm)] {
+            if let Some(Err((key, problem, expected))) = norm.map(|norm| norm.check()) {
+                return Err(ConfigError::value(format!("{name}.{key}"), problem, expected));
+            }
+        }
         for (list, scales) in [("mixer_scales", &self.mixer_scales), ("channel_scales", &self.channel_scales)]
         {
             for (index, scale) in scales.iter().enumerate() {
@@ -154,12 +160,12 @@ impl StackConfig {
             return Err(ConfigError::value("width", problem, format!("{}", input.width)).into());
         }
         let blocks = (0..self.depth).map(|index| self.block(index, &build.at(index, self.depth)));
-        let norm = |wanted: bool| wanted.then(|| self.norm.init(self.width, build.device));
+        let norm = |wanted: bool, config: NormConfig| wanted.then(|| config.init(self.width, build.device));
         Ok(Stack {
             positions: Positions::new(self.positions, input, build.device),
-            first_norm: norm(self.first_norm),
+            first_norm: norm(self.first_norm, self.norm),
             blocks: blocks.collect::<Result<_>>()?,
-            norm: norm(self.last_norm),
+            norm: norm(self.last_norm, self.closing_norm.unwrap_or(self.norm)),
         })
     }
 
@@ -276,7 +282,8 @@ mod tests {
             ("norm = { epsilon = 0.0 }", "backbone.norm.epsilon"),
             ("dropout = 1.0", "backbone.dropout"),
             ("stochastic_depth = nan", "backbone.stochastic_depth"),
-            ("norm = { kind = \"batch\" }", "backbone.norm.kind"),
+            ("norm = { kind = \"group\" }", "backbone.norm.kind"),
+            ("closing_norm = { epsilon = 2.0 }", "backbone.closing_norm.epsilon"),
         ] {
             let message = message(settings);
             assert!(message.contains(&format!("`{path}`")), "{settings}: {message}");

@@ -104,7 +104,7 @@ impl Backbone for Stack {
         let tokens = input.length as u64;
         // Each residual branch ends in an addition.
         let addition = tokens * input.width as u64;
-        let norm = |name: String, norm: &Norm| row(name, norm.num_params(), tokens * norm.flops());
+        let norm = |name: String, norm: &Norm| row(name, norm.num_trainable(), tokens * norm.flops());
         let positions = tokens * self.positions.flops(input.width);
         let mut layers = vec![row("positions".to_owned(), self.positions.num_params(), positions)];
         layers.extend(self.first_norm.as_ref().map(|first| norm("first_norm".to_owned(), first)));
@@ -234,6 +234,18 @@ mod tests {
         let normed = stack.norm.as_ref().expect("a last norm").forward(hidden[2].clone());
         normed.into_data().assert_eq(&hidden[3].to_data(), true);
         assert_eq!(stack.limit(), Some(5));
+    }
+
+    #[test]
+    fn the_closing_norm_may_be_another() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let batch = ansatz_ops::NormConfig { kind: ansatz_ops::NormKind::Batch, ..Default::default() };
+        let config = StackConfig { width: 8, depth: 1, closing_norm: Some(batch), ..StackConfig::default() };
+        let stack = build(&config, &FeatureSpec::row(5, 8), &device).unwrap();
+        assert!(stack.norm.as_ref().is_some_and(|norm| norm.running.is_some()));
+        assert!(stack.blocks[0].mixer_norm.as_ref().is_some_and(|norm| norm.running.is_none()));
+        let counted: usize = stack.layers(&FeatureSpec::row(5, 8)).iter().map(|layer| layer.parameters).sum();
+        assert_eq!(counted, stack.num_params() - 2 * 8);
     }
 
     #[test]

@@ -247,6 +247,27 @@ pub trait Encoder: Send + Sync {
     /// # Errors
     /// When the file cannot be read as this kind of data.
     fn encode(&self, path: &Path) -> Result<Batch>;
+
+    /// What the outputs of a network for the file at `path` say of the steps behind it, in the file's own
+    /// units; `outputs` are those of one example, for each step and channel one value for each of `quantiles`,
+    /// or one where there are none. `None` for data that have no future.
+    ///
+    /// # Errors
+    /// When the file cannot be read any more, or the outputs are those of another network.
+    fn forecast(&self, _path: &Path, _outputs: &[f32], _quantiles: &[f64]) -> Result<Option<Forecast>> {
+        Ok(None)
+    }
+}
+
+/// What a network foretells of a series, in the series' own units.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Forecast {
+    /// The steps: their times, or how far ahead they lie, counted from 1.
+    pub steps: Vec<String>,
+    /// What is foretold of each step: the channels, each with its quantiles where there are some.
+    pub columns: Vec<String>,
+    /// Row by row, `[steps][columns]`.
+    pub values: Vec<Vec<f64>>,
 }
 
 #[cfg(test)]

@@ -74,6 +74,12 @@ pub trait TaskConfig: AnyConfig {
     /// When the labels are of a kind the task cannot learn from.
     fn head(&self, features: &FeatureSpec, target: &Target, device: &Device) -> Result<BoxedHead>;
 
+    /// The quantiles, in 0–1 and rising, that a forecast consists of: for each channel as many values stand
+    /// side by side in an output. Empty where a forecast is one value.
+    fn quantiles(&self) -> &[f64] {
+        &[]
+    }
+
     /// A fresh account of how good outputs are.
     ///
     /// # Errors
@@ -120,6 +126,9 @@ pub struct Scores {
     /// Which classes were taken for which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
+    /// Where the errors of forecasts lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ForecastErrors>,
 }
 
 impl Scores {
@@ -133,6 +142,20 @@ impl Scores {
         let value = self.primary_value();
         if self.higher_is_better { value > other } else { value < other }
     }
+}
+
+/// Errors of forecasts by how far ahead they look and by channel. An entry that nothing was observed of is
+/// absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ForecastErrors {
+    /// Mean squared error of each step ahead, over all channels.
+    pub steps: Vec<Option<f64>>,
+    /// Names of the channels.
+    pub names: Vec<String>,
+    /// Mean squared error of each channel, over all steps.
+    pub squared: Vec<Option<f64>>,
+    /// Mean absolute error of each channel, over all steps.
+    pub absolute: Vec<Option<f64>>,
 }
 
 /// A confusion matrix.

@@ -43,10 +43,14 @@ pub use channel::{BoxedChannel, Channel, ChannelConfig};
 pub use choice::{Choice, Role, role};
 pub use codec::{Codec, Prompt, Sentence};
 pub use component::{AnyConfig, Component, parse};
-pub use data::{Batch, DataModel, Encoder, Exhibit, Inputs, OpenData, Part, Places, Preparation, Variation};
+pub use data::{
+    Batch, DataModel, Encoder, Exhibit, Forecast, Inputs, OpenData, Part, Places, Preparation, Variation,
+};
 pub use error::{ConfigError, Error, Result, nearest};
 pub use features::{Context, FeatureSpec, Features, Grid};
-pub use head::{BoxedHead, Confusion, Head, HostOutputs, Outcome, Scorer, Scores, TaskConfig};
+pub use head::{
+    BoxedHead, Confusion, ForecastErrors, Head, HostOutputs, Outcome, Scorer, Scores, TaskConfig,
+};
 pub use layer::Layer;
 pub use mixer::{BoxedMixer, Mixer, MixerConfig, Recurrent};
 pub use model::{Model, ModelPlan};

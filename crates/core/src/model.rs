@@ -104,8 +104,13 @@ impl Model {
     /// The table of layers, for one example.
     pub fn layers(&self) -> Vec<Layer> {
         let features = self.stem.output();
+        let rows = self.stem.rows();
         let stem = self.stem.layers().into_iter().map(|layer| layer.under("stem"));
-        let backbone = self.backbone.layers(&features).into_iter().map(|layer| layer.under("backbone"));
+        let backbone = self.backbone.layers(&features).into_iter().map(|layer| Layer {
+            flops: layer.flops * rows as u64,
+            activations: layer.activations * rows,
+            ..layer.under("backbone")
+        });
         let head = self.head.layers(&self.backbone.output(&features)).into_iter();
         stem.chain(backbone).chain(head.map(|layer| layer.under("head"))).collect()
     }

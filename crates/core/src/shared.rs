@@ -33,6 +33,10 @@ impl Shared {
     pub const SOURCE: &'static str = "source";
     /// The source's mask, `[batch, source]`, 1 where a token is real; nothing is left where all are.
     pub const SOURCE_MASK: &'static str = "source-mask";
+    /// What a stem took off each channel of a series, `[batch, 1, channels]`, for the head to add again.
+    pub const SERIES_LOCATION: &'static str = "series-location";
+    /// What a stem divided each channel of a series by, `[batch, 1, channels]`, for the head to undo.
+    pub const SERIES_SCALE: &'static str = "series-scale";
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         // Every change is a single insertion, so what a panicking thread left behind is whole.

@@ -25,6 +25,11 @@ pub trait Stem: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Rows of features that one example becomes: more than 1 where its channels pass the network one by one.
+    fn rows(&self) -> usize {
+        1
+    }
+
     /// The rows of the table of layers for one example.
     fn layers(&self) -> Vec<Layer>;
 }

@@ -16,6 +16,16 @@ pub enum Target {
         /// How many tokens there are.
         vocabulary: usize,
     },
+    /// The steps of a series that follow what is read.
+    Series {
+        /// Names of the channels, in their order.
+        channels: Vec<String>,
+        /// Steps that are foretold, at least 1.
+        horizon: usize,
+        /// Whether each channel passes the network as an example of its own, so that features come in rows of
+        /// `[examples × channels, length, width]`, the channels of an example one behind the other.
+        apart: bool,
+    },
 }
 
 /// The labels of one batch.
@@ -32,6 +42,13 @@ pub enum Targets {
     },
     /// A token at every position, row by row: `[batch × length]`; `None` where nothing is asked.
     Tokens(Vec<Option<u32>>),
+    /// Steps of a series, row by row: `[batch × horizon × channels]`.
+    Series {
+        /// Values, on the scale that the network works with.
+        values: Vec<f32>,
+        /// Which of them were observed, and so count; `None`: all.
+        observed: Option<Vec<bool>>,
+    },
     /// No labels are known, as when predicting.
     Unknown,
 }

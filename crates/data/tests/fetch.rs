@@ -197,7 +197,7 @@ fn folders_that_do_not_fit_are_named() {
     fs::write(folder.join("images"), IMAGES).unwrap();
     assert_eq!(
         bench.get_error(&set, &from(&folder)),
-        "BENCH/mine: lacks labels\n  expected: the files images, labels, plain or with .gz behind the name\n  \
+        "BENCH/mine: lacks labels\n  expected: the files images, labels, plain or with .gz or .xz behind the name\n  \
          to do: name the folder that the files lie in, or leave `--from` away to fetch them"
     );
     fs::write(folder.join("labels"), b"the labelz").unwrap();

@@ -64,6 +64,21 @@ impl Names {
         self.rules.push(Rule::Reshaped { published, shape, ours });
     }
 
+    /// `published`, of the dimensions `whole`, is `ours` whose dimensions stand in another order: cut into the
+    /// dimensions `parts`, and these put into the order `order`, its values are those of `ours`.
+    pub fn permuted(
+        &mut self,
+        published: impl Into<String>,
+        whole: &[usize],
+        parts: &[usize],
+        order: &[usize],
+        ours: impl Into<String>,
+    ) {
+        let (published, ours) = (published.into(), ours.into());
+        let [whole, parts, order] = [whole, parts, order].map(<[usize]>::to_vec);
+        self.rules.push(Rule::Permuted { published, whole, parts, order, ours });
+    }
+
     /// `published` `[outputs, inputs]` is `groups` groups of outputs, each with an equal share of every one of `ours`
     /// `[inputs, outputs]`: first shares first, as where each head has its query, key and value side by side.
     pub fn interleaved_linear(&mut self, published: impl Into<String>, ours: &[String], groups: usize) {
@@ -119,6 +134,14 @@ impl Names {
     pub fn scale_and_shift(&mut self, published: &str, ours: &str) {
         self.scale(published, ours);
         self.same(format!("{published}.bias"), format!("{ours}.shift"));
+    }
+
+    /// A batch norm, with what it knows of the batches it saw.
+    pub fn batch_norm(&mut self, published: &str, ours: &str) {
+        self.scale_and_shift(published, ours);
+        self.same(format!("{published}.running_mean"), format!("{ours}.running.mean"));
+        self.same(format!("{published}.running_var"), format!("{ours}.running.variance"));
+        self.ignored(format!("{published}.num_batches_tracked"));
     }
 
     /// A published tensor that is no parameter: a buffer that follows from the config, or a copy of another.
@@ -226,6 +249,7 @@ mod tests {
         names.interleaved_linear("heads", &["a".to_owned(), "b".to_owned()], 2);
         names.joined_convolution("taps", &["first".to_owned(), "second".to_owned()]);
         names.reshaped("rate", &[1, 1, 4, 1], "logarithm");
+        names.permuted("turned", &[2, 6], &[2, 3, 2], &[2, 1, 0], "straight");
         names.ignored("buffer");
         names
     }
@@ -244,6 +268,7 @@ mod tests {
             ("first", &[2, 3]),
             ("second", &[4, 3]),
             ("logarithm", &[4]),
+            ("straight", &[6, 2]),
         ]
         .map(|(name, shape)| (name.to_owned(), counted(shape)))
         .into()
@@ -268,6 +293,9 @@ mod tests {
         assert_eq!(first, [0.0, 0.0, 1.0, 1.0, 2.0, 3.0]);
         assert_eq!(published["taps"].shape, [6, 1, 3]);
         assert_eq!(published["rate"].shape, [1, 1, 4, 1]);
+        assert_eq!(published["turned"].shape, [2, 6]);
+        // Ours is [2, 3, 2] from the last dimension of the published one to its first.
+        assert_eq!(published["turned"].values[..7], [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0]);
         published.insert("buffer".to_owned(), counted(&[1]));
         let shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();
         assert_eq!(table().read(&file(folder.path(), &published), &shapes).unwrap(), ours());
@@ -294,6 +322,7 @@ mod tests {
             ("heads", &[8, 3]),
             ("taps", &[6, 2, 3]),
             ("rate", &[4]),
+            ("turned", &[12]),
         ] {
             let mut misshapen = published.clone();
             misshapen.insert(name.to_owned(), counted(shape));

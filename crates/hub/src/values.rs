@@ -44,6 +44,27 @@ impl Values {
         Some(Self { shape, values })
     }
 
+    /// Its dimensions in the order `order`; `None` where that does not name each once.
+    pub(crate) fn permuted(&self, order: &[usize]) -> Option<Self> {
+        let rank = self.shape.len();
+        if order.len() != rank || !(0..rank).all(|axis| order.contains(&axis)) {
+            return None;
+        }
+        let stride = |axis: usize| self.shape[axis + 1..].iter().product::<usize>();
+        let shape: Vec<usize> = order.iter().map(|axis| self.shape[*axis]).collect();
+        let strides: Vec<usize> = order.iter().map(|axis| stride(*axis)).collect();
+        let place = |mut index: usize| {
+            let mut place = 0;
+            for (size, stride) in shape.iter().zip(&strides).rev() {
+                place += index % size * stride;
+                index /= size;
+            }
+            place
+        };
+        let values = (0..self.values.len()).map(|index| self.values[place(index)]).collect();
+        Some(Self { shape, values })
+    }
+
     /// Sizes before `axis` together, along it, and behind it together.
     fn around(&self, axis: usize) -> [usize; 3] {
         let before = self.shape[..axis].iter().product();
@@ -132,6 +153,17 @@ mod tests {
         }
         assert_eq!(counted(&[2, 3]).transposed().unwrap().values, [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
         assert!(counted(&[3]).transposed().is_none());
+    }
+
+    #[test]
+    fn permuting_a_matrix_transposes_it_and_comes_back() {
+        let values = counted(&[2, 3]);
+        assert_eq!(values.permuted(&[1, 0]).unwrap(), values.transposed().unwrap());
+        let values = counted(&[2, 3, 4, 5]);
+        let turned = values.permuted(&[2, 0, 3, 1]).unwrap();
+        assert_eq!(turned.shape, [4, 2, 5, 3]);
+        assert_eq!(turned.permuted(&[1, 3, 0, 2]).unwrap(), values);
+        assert!(values.permuted(&[0, 1, 1, 2]).is_none() && values.permuted(&[0]).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, HostOutputs, Outcome, Registry, Result, Targets};
+use ansatz_core::{Batch, Forecast, HostOutputs, Outcome, Registry, Result, Targets};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -14,6 +14,9 @@ pub struct Prediction {
     pub file: PathBuf,
     /// Answers with their probabilities in 0–1, most likely first.
     pub predictions: Vec<(String, f32)>,
+    /// What follows the end of the file, where it holds a series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
 }
 
 /// A trained network that reads files.
@@ -89,10 +92,10 @@ impl Predictor {
         let mut predictions = unread;
         for Group { batch, files: members } in groups {
             match self.outcomes(batch) {
-                Ok(outcomes) => predictions.extend(members.into_iter().map(|(number, first)| {
+                Ok((outputs, outcomes)) => predictions.extend(members.into_iter().map(|(number, first)| {
                     let answers = outcomes.get(first).map(|outcome| outcome.predictions.iter().take(top));
                     let answers = answers.into_iter().flatten().cloned().collect();
-                    (number, Ok(Prediction { file: files[number].clone(), predictions: answers }))
+                    (number, self.prediction(&files[number], outputs.example(first), answers))
                 })),
                 Err(error) if members.len() == 1 => predictions.push((members[0].0, Err(error))),
                 // One of several is at fault; alone, each shows whether it is the one.
@@ -109,10 +112,16 @@ impl Predictor {
         predictions.into_iter().map(|(_, prediction)| prediction).collect()
     }
 
-    fn outcomes(&self, batch: Batch) -> Result<Vec<Outcome>> {
+    fn prediction(&self, file: &Path, outputs: &[f32], answers: Vec<(String, f32)>) -> Result<Prediction> {
+        let forecast = self.trained.encoder.forecast(file, outputs, self.trained.plan.task.quantiles())?;
+        Ok(Prediction { file: file.to_owned(), predictions: answers, forecast })
+    }
+
+    fn outcomes(&self, batch: Batch) -> Result<(HostOutputs, Vec<Outcome>)> {
         let outputs = self.trained.model.judge(&batch, &*self.trained.encoder, &self.device)?;
         let outputs = HostOutputs::read(outputs)?;
         let mut scorer = self.trained.plan.task.scorer(self.trained.encoder.target())?;
-        scorer.add(&outputs, &Targets::Unknown)
+        let outcomes = scorer.add(&outputs, &Targets::Unknown)?;
+        Ok((outputs, outcomes))
     }
 }

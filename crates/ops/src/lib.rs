@@ -47,7 +47,7 @@ pub use diagonal_scan::diagonal_scan;
 pub use linear_attention::{LinearAttention, LogDecay};
 pub use logistic::{log_sigmoid, sigmoid, softplus};
 pub use mlstm::{MatrixMemory, MatrixMemoryInputs, matrix_memory};
-pub use norm::{Norm, NormConfig, NormKind, root_mean_square};
+pub use norm::{Norm, NormConfig, NormKind, Running, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
 pub use padding::without_padding;
 pub use pooling::max_pool;

@@ -1,11 +1,13 @@
-//! The norms: the values of each token brought to one scale.
+//! The norms: the values of each token, or each value of all tokens, brought to one scale.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, RunningState};
 use burn::nn::Initializer;
 use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::normalization::batch_norm;
 
 /// A norm and its options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +18,7 @@ pub struct NormConfig {
     /// Added to the variance or mean square, above 0 up to 1.
     #[schemars(range(max = 1.0))]
     pub epsilon: f64,
-    /// Whether a layer norm adds a shift; the root-mean-square norm has none.
+    /// Whether a shift is added; the root-mean-square norm has none.
     pub bias: bool,
     /// Whether the scale is stored as its distance from 1, as in Gemma, so that weight decay pulls it there.
     pub unit_offset: bool,
@@ -30,6 +32,9 @@ pub enum NormKind {
     Layer,
     /// Mean square 1 for each token, then scale.
     Rms,
+    /// Mean 0 and variance 1 of each value over all tokens of a batch, then scale and shift. Padding counts.
+    /// Where the network is used, running figures stand in the place of the batch's.
+    Batch,
 }
 
 impl Default for NormConfig {
@@ -64,21 +69,52 @@ impl NormConfig {
     /// A norm of `width` values: its scale begins as 1 and its shift as 0.
     pub fn init(&self, width: usize, device: &Device) -> Norm {
         let shift =
-            (self.kind == NormKind::Layer && self.bias).then(|| Initializer::Zeros.init([width], device));
+            (self.kind != NormKind::Rms && self.bias).then(|| Initializer::Zeros.init([width], device));
         let scale = if self.unit_offset { Initializer::Zeros } else { Initializer::Ones };
-        Norm { scale: scale.init([width], device), shift, config: *self }
+        let running = (self.kind == NormKind::Batch).then(|| Running::new(width, device));
+        Norm { scale: scale.init([width], device), shift, running, config: *self }
     }
 }
 
-/// Brings the values of each token to one scale.
+/// Mean and variance of each value, as training saw them.
+#[derive(Module, Debug)]
+pub struct Running {
+    /// `[width]`.
+    pub mean: RunningState<Tensor<1>>,
+    /// Biased, `[width]`.
+    pub variance: RunningState<Tensor<1>>,
+}
+
+impl Running {
+    /// How far the figures move towards those of each batch.
+    const MOMENTUM: f64 = 0.1;
+
+    fn new(width: usize, device: &Device) -> Self {
+        Self {
+            mean: RunningState::new(Tensor::zeros([width], device)),
+            variance: RunningState::new(Tensor::ones([width], device)),
+        }
+    }
+
+    /// Moves towards the figures of a batch.
+    fn follow(&self, mean: Tensor<1>, variance: Tensor<1>) {
+        for (running, batch) in [(&self.mean, mean), (&self.variance, variance)] {
+            let kept = running.value_sync().to_device(&batch.device()) * (1.0 - Self::MOMENTUM);
+            running.update((kept + batch.detach() * Self::MOMENTUM).detach());
+        }
+    }
+}
+
+/// Brings the values of each token, or each value of all tokens, to one scale.
 ///
 /// ```text
 /// layer: (x − mean x) / √(var x + ε) · γ + β     Ba et al. 2016, arXiv:1607.06450, equation 4
 /// rms:   x / √(mean x² + ε) · γ                  Zhang and Sennrich 2019, arXiv:1910.07467, equation 4
+/// batch: as layer, mean and var over tokens      Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1
 /// ```
 ///
-/// With a unit offset, 1 + γ stands in the place of γ. The fast form keeps the input alone and computes the moments
-/// again for the gradient.
+/// With a unit offset, 1 + γ stands in the place of γ. The fast form keeps the input alone and computes the
+/// moments again for the gradient.
 ///
 /// # Shapes
 /// `[.., width]` → the same.
@@ -88,6 +124,8 @@ pub struct Norm {
     pub scale: Param<Tensor<1>>,
     /// β `[width]`; the root-mean-square norm has none.
     pub shift: Option<Param<Tensor<1>>>,
+    /// What a batch norm knows of the batches it saw.
+    pub running: Option<Running>,
     #[module(skip)]
     config: NormConfig,
 }
@@ -103,6 +141,9 @@ impl Norm {
         assert_shape!(x, [.., width]);
         let scale = if self.config.unit_offset { scale + 1.0 } else { scale };
         let shift = self.shift.as_ref().map(Param::val);
+        if let Some(running) = &self.running {
+            return self.over_tokens(x, scale, shift, running);
+        }
         #[cfg(feature = "flex")]
         if let Some(y) = crate::flex::token_norm(&x, &scale, shift.as_ref(), self.config) {
             return y;
@@ -110,9 +151,42 @@ impl Norm {
         composed(x, scale, shift, self.config)
     }
 
+    /// The batch norm: with the figures of the batch while training, see [`Running`], and with running ones
+    /// otherwise.
+    fn over_tokens<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        scale: Tensor<1>,
+        shift: Option<Tensor<1>>,
+        running: &Running,
+    ) -> Tensor<D> {
+        let shape = x.dims();
+        let [width] = scale.dims();
+        let shift = shift.unwrap_or_else(|| scale.zeros_like());
+        if x.device().is_autodiff() {
+            let tokens = shape.iter().product::<usize>() / width;
+            let normal =
+                batch_norm(x.reshape([tokens, width, 1, 1]), scale, shift, None, false, self.config.epsilon);
+            running.follow(normal.mean, normal.variance);
+            return normal.output.reshape(shape);
+        }
+        let [mean, variance] =
+            [&running.mean, &running.variance].map(|running| running.value().to_device(&x.device()));
+        let scale = scale / (variance + self.config.epsilon).sqrt();
+        let shift = shift - mean * scale.clone();
+        x * scale.unsqueeze() + shift.unsqueeze()
+    }
+
+    /// Trainable values: running figures are none.
+    pub fn num_trainable(&self) -> usize {
+        std::iter::once(&self.scale).chain(&self.shift).map(|vector| vector.lazy_shape().num_elements()).sum()
+    }
+
     /// Floating-point operations for one token.
     pub fn flops(&self) -> u64 {
         let per_value = match self.config.kind {
+            // Scale and shift, the figures being known.
+            NormKind::Batch => 2,
             // Two sums, subtract, square, divide, scale, shift.
             NormKind::Layer => 7,
             // Square, sum, divide, scale.
@@ -122,17 +196,17 @@ impl Norm {
     }
 }
 
-/// The same of burn's operations; 1 has been added to γ where it is stored without.
+/// The norms of each token of burn's operations; 1 has been added to γ where it is stored without.
 fn composed<const D: usize>(
     x: Tensor<D>,
     scale: Tensor<1>,
     shift: Option<Tensor<1>>,
     config: NormConfig,
 ) -> Tensor<D> {
-    match config.kind {
-        NormKind::Layer => layer_norm(x, scale, shift, config.epsilon),
-        NormKind::Rms => root_mean_square(x, config.epsilon) * scale.unsqueeze(),
+    if config.kind == NormKind::Rms {
+        return root_mean_square(x, config.epsilon) * scale.unsqueeze();
     }
+    layer_norm(x, scale, shift, config.epsilon)
 }
 
 /// `x / √(mean x² + ε)` over the last dimension: the root-mean-square norm without a scale.
@@ -155,8 +229,8 @@ mod tests {
                 for bias in [true, false] {
                     let case = format!("{shape:?} {kind:?} bias {bias}");
                     let width = shape[3];
-                    // A single value over its own root mean square hardly moves: its gradient is a difference of
-                    // nearly equal numbers, unless ε is of their size.
+                    // A single value over its own root mean square hardly moves: its gradient is a difference
+                    // of nearly equal numbers, unless ε is of their size.
                     let epsilon = if width == 1 { 1.0 } else { 1e-3 };
                     let config = NormConfig { kind, bias, epsilon, unit_offset: false };
                     let vector = || random([1, 1, 1, width], &device).reshape([width]).detach();
@@ -211,6 +285,45 @@ mod tests {
                     .into_data()
                     .assert_approx_eq::<f32>(&expected.into(), Tolerance::default());
             }
+        }
+    }
+
+    #[test]
+    fn a_batch_norm_learns_the_figures_it_uses() {
+        let device = Device::flex().autodiff();
+        let config = NormConfig { kind: NormKind::Batch, ..NormConfig::layer(1e-5) };
+        let mut norm = config.init(3, &device);
+        norm.scale = Param::from_tensor(Tensor::<1>::from_data([1.0, 2.0, 0.5], &device));
+        norm.shift = Some(Param::from_tensor(Tensor::<1>::from_data([0.0, 1.0, -1.0], &device)));
+        assert_eq!((norm.num_trainable(), norm.num_params()), (6, 12));
+        let x = random([1, 4, 5, 3], &device).reshape([4, 5, 3]) * 3.0 + 2.0;
+        let trained: Tensor<3> = norm.forward(x.clone());
+        let values = |tensor: Tensor<3>| tensor.into_data().try_to_vec::<f32>().unwrap();
+        let (x_values, trained) = (values(x.clone()), values(trained));
+        let (scale, shift) = ([1.0f64, 2.0, 0.5], [0.0f64, 1.0, -1.0]);
+        let mut figures = Vec::new();
+        for channel in 0..3 {
+            let of = || x_values.iter().skip(channel).step_by(3).map(|value| f64::from(*value));
+            let mean = of().sum::<f64>() / 20.0;
+            let variance = of().map(|value| (value - mean).powi(2)).sum::<f64>() / 20.0;
+            figures.push((0.1 * mean, 0.9 + 0.1 * variance));
+            for (value, found) in of().zip(trained.iter().skip(channel).step_by(3)) {
+                let expected = (value - mean) / (variance + 1e-5).sqrt() * scale[channel] + shift[channel];
+                assert!((f64::from(*found) - expected).abs() < 1e-4);
+            }
+        }
+        // A second batch makes the first one's figures known; they alone are looked at here.
+        let running = norm.running.as_ref().expect("a batch norm").mean.value_sync();
+        let running = running.into_data().try_to_vec::<f32>().unwrap();
+        for (found, (mean, _)) in running.iter().zip(&figures) {
+            assert!((f64::from(*found) - mean).abs() < 1e-5);
+        }
+        let used = values(norm.valid().forward(x.inner()));
+        for (at, (value, found)) in x_values.iter().zip(&used).enumerate() {
+            let (mean, variance) = figures[at % 3];
+            let expected =
+                (f64::from(*value) - mean) / (variance + 1e-5).sqrt() * scale[at % 3] + shift[at % 3];
+            assert!((f64::from(*found) - expected).abs() < 1e-4);
         }
     }
 

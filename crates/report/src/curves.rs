@@ -40,8 +40,10 @@ pub(crate) fn section(record: &Record) -> Result<Markup> {
 fn charts(record: &Record) -> Vec<Chart> {
     let steps = &record.steps;
     let unbounded = (f64::NEG_INFINITY, f64::INFINITY);
+    // A loss that is a surprise is counted in nats; the error of a forecast is not.
+    let surprise = !record.judgements.iter().any(|judgement| judgement.scores.values.contains_key("mse"));
     let mut charts = vec![Chart {
-        axis: "loss (nats)".to_owned(),
+        axis: if surprise { "loss (nats)" } else { "loss" }.to_owned(),
         curves: [vec![of_steps(steps, |step| step.loss)], of_parts(record, "loss")].concat(),
         tick: format::figure,
         bounds: unbounded,

@@ -52,10 +52,11 @@ fn figures(summary: &Summary) -> Markup {
     }
 }
 
-/// The figure that decides: the accuracy with its standard error, or else the first there is.
+/// The figure that decides: the accuracy with its standard error, the squared error, or else the first.
 fn leading_figure(part: &str, figures: &Figures) -> Markup {
     let accuracy = figures.values.get_key_value("accuracy");
-    let Some((name, value)) = accuracy.or_else(|| figures.values.iter().find(|(name, _)| *name != "loss"))
+    let leading = accuracy.or_else(|| figures.values.get_key_value("mse"));
+    let Some((name, value)) = leading.or_else(|| figures.values.iter().find(|(name, _)| *name != "loss"))
     else {
         return html! {};
     };

@@ -12,6 +12,7 @@ mod classes;
 mod confusion;
 mod contents;
 mod curves;
+mod errors;
 mod format;
 mod headline;
 mod layers;

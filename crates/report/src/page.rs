@@ -4,7 +4,7 @@ use ansatz_core::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::contents::Contents;
-use crate::{classes, confusion, curves, headline, layers, mistakes, settings};
+use crate::{classes, confusion, curves, errors, headline, layers, mistakes, settings};
 
 /// Nothing may be loaded and nothing may run: the page is all there is.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -33,6 +33,7 @@ pub(crate) fn page(contents: &Contents) -> Result<Markup> {
                             (classes::section(confusion))
                         }
                     }
+                    @if let Some((part, errors)) = contents.record.errors() { (errors::section(part, errors)) }
                     (mistakes::section(&contents.mistakes))
                     (layers::section(&contents.layers))
                     (settings::config(&contents.config))

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Confusion, Part};
+use ansatz_core::{Confusion, ForecastErrors, Part};
 use serde::Deserialize;
 
 /// Everything that `metrics.jsonl` tells.
@@ -47,6 +47,8 @@ pub(crate) struct Scores {
     pub(crate) primary: String,
     pub(crate) values: BTreeMap<String, Option<f64>>,
     pub(crate) confusion: Option<Confusion>,
+    #[serde(default)]
+    pub(crate) errors: Option<ForecastErrors>,
 }
 
 #[derive(Deserialize)]
@@ -75,13 +77,27 @@ impl Record {
 
     /// The confusion matrix on the test part, or else the last one on the validation part.
     pub(crate) fn confusion(&self) -> Option<(Part, &Confusion)> {
-        let last = |part| {
-            let of_part = self.judgements.iter().rev().filter(move |judgement| judgement.part == part);
-            let mut matrices = of_part.filter_map(|judgement| judgement.scores.confusion.as_ref());
-            Some((part, matrices.next().filter(|matrix| is_square(matrix))?))
-        };
-        last(Part::Test).or_else(|| last(Part::Validation))
+        self.last(|scores| scores.confusion.as_ref()).filter(|(_, matrix)| is_square(matrix))
     }
+
+    /// The errors of forecasts on the test part, or else the last ones on the validation part.
+    pub(crate) fn errors(&self) -> Option<(Part, &ForecastErrors)> {
+        self.last(|scores| scores.errors.as_ref()).filter(|(_, errors)| is_whole(errors))
+    }
+
+    /// What `find` finds among the scores of the test part, or else the last of the validation part.
+    fn last<'a, T>(&'a self, find: impl Fn(&'a Scores) -> Option<&'a T>) -> Option<(Part, &'a T)> {
+        let of_part = |part| {
+            let judgements = self.judgements.iter().rev().filter(move |judgement| judgement.part == part);
+            judgements.filter_map(|judgement| find(&judgement.scores)).next().map(|found| (part, found))
+        };
+        of_part(Part::Test).or_else(|| of_part(Part::Validation))
+    }
+}
+
+fn is_whole(errors: &ForecastErrors) -> bool {
+    let channels = errors.names.len();
+    errors.squared.len() == channels && errors.absolute.len() == channels
 }
 
 fn is_square(confusion: &Confusion) -> bool {

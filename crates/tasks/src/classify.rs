@@ -61,6 +61,12 @@ fn names(target: &Target) -> Result<&[String]> {
             "named classes",
             "choose the task `language-model`, or data with classes",
         )),
+        Target::Series { .. } => Err(Error::input(
+            "the labels of the data",
+            "they are the next steps of a series",
+            "named classes",
+            "choose the task `forecast`, or data with classes",
+        )),
     }
 }
 

@@ -32,6 +32,7 @@ fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -> Result<Ve
             Err(mismatch(format!("{} values in rows of {given}", values.len())))
         }
         Targets::Tokens(_) => Err(mismatch("they are tokens".to_owned())),
+        Targets::Series { .. } => Err(mismatch("they are steps of a series".to_owned())),
         Targets::Unknown => Err(mismatch("they are unknown".to_owned())),
     }
 }

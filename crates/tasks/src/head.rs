@@ -54,7 +54,7 @@ impl Head for ClassifyHead {
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer> {
         let [width, classes] = self.linear.weight.lazy_shape().dims();
         let pooling = match self.pool {
-            Pool::Mean => input.length * width,
+            Pool::Mean | Pool::Max => input.length * width,
             Pool::First | Pool::Last => 0,
         };
         vec![Layer {

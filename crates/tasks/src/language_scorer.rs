@@ -79,6 +79,7 @@ impl Scorer for LanguageScorer {
             higher_is_better: false,
             values,
             confusion: None,
+            errors: None,
         }
     }
 }

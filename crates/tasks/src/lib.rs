@@ -6,6 +6,7 @@
 mod classify;
 mod confusion;
 mod cross_entropy;
+mod forecast;
 mod head;
 mod language_model;
 mod language_scorer;
@@ -14,6 +15,7 @@ mod scorer;
 mod transform;
 
 pub use classify::ClassifyConfig;
+pub use forecast::{ForecastConfig, ForecastHead, ForecastLoss, ForecastScorer, Projection};
 pub use head::ClassifyHead;
 pub use language_model::{LanguageModelConfig, LanguageModelHead};
 pub use language_scorer::LanguageScorer;

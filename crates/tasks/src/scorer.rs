@@ -60,7 +60,7 @@ impl ClassifyScorer {
                 }
                 Some((class, loss))
             }
-            Targets::Tokens(_) | Targets::Unknown => None,
+            Targets::Tokens(_) | Targets::Series { .. } | Targets::Unknown => None,
         }
     }
 
@@ -73,6 +73,7 @@ impl ClassifyScorer {
                 format!("{positions} positions of {values} logits, expected 1 of {classes}")
             }
             Targets::Tokens(_) => "labels that are tokens".to_owned(),
+            Targets::Series { .. } => "labels that are steps of a series".to_owned(),
             Targets::Classes(indices) if indices.len() != examples => {
                 format!("{} labels for {examples} outputs", indices.len())
             }
@@ -128,6 +129,7 @@ impl Scorer for ClassifyScorer {
             higher_is_better: true,
             values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
             confusion: Some(Confusion { names: self.names.clone(), counts: self.counts.clone() }),
+            errors: None,
         }
     }
 }

@@ -32,13 +32,14 @@ impl Metrics {
     }
 
     /// Adds the line of an event; events that are neither steps nor evaluations have none. Only the test
-    /// part's line holds a confusion matrix.
+    /// part's line holds a confusion matrix, or the errors of forecasts one by one.
     pub(crate) fn add(&mut self, event: &Event) -> Result<()> {
         let line = match event {
             Event::Step(_) | Event::Evaluated { part: Part::Test, .. } => serde_json::to_string(event),
             Event::Evaluated { part, step, epoch, scores, best } => {
                 let mut scores = scores.clone();
                 scores.confusion = None;
+                scores.errors = None;
                 let (part, step, epoch, best) = (*part, *step, *epoch, *best);
                 serde_json::to_string(&Event::Evaluated { part, step, epoch, scores, best })
             }

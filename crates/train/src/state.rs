@@ -106,6 +106,7 @@ mod tests {
             higher_is_better: true,
             values: BTreeMap::from([("accuracy".to_owned(), accuracy)]),
             confusion: None,
+            errors: None,
         }
     }
 

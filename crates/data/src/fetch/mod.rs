@@ -16,12 +16,12 @@ use crate::cache::Cache;
 use crate::catalogue::{KnownFile, KnownSet, Source};
 use crate::checksum::Checksum;
 
-use place::Staging;
+use place::{Packing, Staging};
 
 /// How a set is to be got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchOptions {
-    /// Take the files (plain, or with `.gz` behind the name) from this folder instead of a registry.
+    /// Take the files (plain, or with `.gz` or `.xz` behind the name) from this folder instead of a registry.
     pub from: Option<PathBuf>,
     /// The npm client.
     pub npm: OsString,
@@ -146,7 +146,7 @@ fn take_from(
         ));
     }
     let find = |file: &KnownFile| {
-        [file.name.to_string(), format!("{}.gz", file.name)]
+        [file.name.to_string(), format!("{}.gz", file.name), format!("{}.xz", file.name)]
             .into_iter()
             .map(|name| from.join(name))
             .find(|path| path.is_file())
@@ -157,15 +157,15 @@ fn take_from(
         return Err(Error::input(
             from.display(),
             format!("lacks {}", missing.join(", ")),
-            format!("the files {}, plain or with .gz behind the name", names()),
+            format!("the files {}, plain or with .gz or .xz behind the name", names()),
             "name the folder that the files lie in, or leave `--from` away to fetch them",
         ));
     }
     for (file, path) in set.files.iter().filter_map(|file| Some((file, find(file)?))) {
         progress(Progress::Unpacking { file: file.name.to_string(), bytes: file.bytes });
         let reader = std::fs::File::open(&path).map_err(Error::file(&path, "read"))?;
-        let packed = path.extension().is_some_and(|ending| ending == "gz") && !file.name.ends_with(".gz");
-        staging.add(file, reader, packed, &path.display().to_string())?;
+        let origin = path.display().to_string();
+        staging.add(file, reader, Packing::of(&origin, file.name), &origin)?;
     }
     Ok(())
 }

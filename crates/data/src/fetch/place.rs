@@ -10,6 +10,24 @@ use ansatz_core::{Error, Result};
 
 use crate::catalogue::KnownFile;
 
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    Xz,
+}
+
+impl Packing {
+    /// How `path` is packed where it is to become `name`.
+    pub(super) fn of(path: &str, name: &str) -> Self {
+        [(".gz", Self::Gzip), (".xz", Self::Xz)]
+            .into_iter()
+            .find(|(ending, _)| path.ends_with(ending) && !name.ends_with(ending))
+            .map_or(Self::None, |(_, packing)| packing)
+    }
+}
+
 /// A temporary folder inside the cache, hence on the same filesystem; removed when dropped.
 pub(super) struct Staging {
     folder: TempDir,
@@ -33,13 +51,13 @@ impl Staging {
         Ok(folder)
     }
 
-    /// Writes one file from a reader, decompressing it if it is `packed`, and checks it. `origin` names
-    /// it in errors.
+    /// Writes one file from a reader, decompressing it if it is packed, and checks it. `origin` names it in
+    /// errors.
     pub(super) fn add(
         &mut self,
         file: &KnownFile,
         reader: impl Read,
-        packed: bool,
+        packing: Packing,
         origin: &str,
     ) -> Result<()> {
         let path = self.folder.path().join("set").join(file.name);
@@ -47,13 +65,13 @@ impl Staging {
         // One byte more than expected is enough to tell that it is too large: a file that unpacks to
         // terabytes must not fill the disk.
         let limit = file.bytes + 1;
-        let copied = if packed {
-            io::copy(
-                &mut flate2::read::MultiGzDecoder::new(io::BufReader::new(reader)).take(limit),
-                &mut target,
-            )
-        } else {
-            io::copy(&mut reader.take(limit), &mut target)
+        let reader = io::BufReader::new(reader);
+        let copied = match packing {
+            Packing::None => io::copy(&mut reader.take(limit), &mut target),
+            Packing::Gzip => {
+                io::copy(&mut flate2::read::MultiGzDecoder::new(reader).take(limit), &mut target)
+            }
+            Packing::Xz => io::copy(&mut lzma_rust2::XzReader::new(reader, true).take(limit), &mut target),
         };
         copied.map_err(Error::file(origin, "unpack"))?;
         target.sync_all().map_err(Error::file(&path, "write"))?;

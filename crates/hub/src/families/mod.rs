@@ -4,6 +4,7 @@ mod bamba;
 mod bart;
 mod bert;
 mod decoder;
+mod dlinear;
 mod falcon_h1;
 mod fla_decoder;
 mod fla_delta_net;
@@ -15,6 +16,7 @@ mod fla_linear_attention;
 mod fla_retnet;
 mod gemma2;
 mod gpt2;
+mod itransformer;
 mod jamba;
 mod kimi_linear;
 mod lfm2;
@@ -26,6 +28,8 @@ mod minimax;
 mod mistral;
 mod mixtral;
 mod modernbert;
+mod patchtsmixer;
+mod patchtst;
 mod qwen3;
 mod qwen3_5;
 mod qwen3_hybrid;
@@ -38,8 +42,11 @@ mod rwkv7;
 mod rwkv7_author;
 mod s4d;
 mod t5;
+mod tcn;
 mod torch_recurrent;
 mod transformer;
+mod tslib;
+mod tslib_patchtst;
 mod xlstm;
 mod xlstm_blocks;
 
@@ -51,6 +58,7 @@ pub(crate) const ALL: &[Family] = &[
     bart::FAMILY,
     bert::FAMILY,
     bert::ROBERTA,
+    dlinear::FAMILY,
     falcon_h1::FAMILY,
     fla_delta_net::FAMILY,
     fla_gated_deltanet::FAMILY,
@@ -61,6 +69,7 @@ pub(crate) const ALL: &[Family] = &[
     fla_retnet::FAMILY,
     gemma2::FAMILY,
     gpt2::FAMILY,
+    itransformer::FAMILY,
     jamba::FAMILY,
     kimi_linear::FAMILY,
     lfm2::FAMILY,
@@ -73,6 +82,8 @@ pub(crate) const ALL: &[Family] = &[
     mistral::FAMILY,
     mixtral::FAMILY,
     modernbert::FAMILY,
+    patchtsmixer::FAMILY,
+    patchtst::FAMILY,
     qwen3::FAMILY,
     qwen3_5::FAMILY,
     qwen3_next::FAMILY,
@@ -83,10 +94,12 @@ pub(crate) const ALL: &[Family] = &[
     rwkv7_author::FAMILY,
     s4d::FAMILY,
     t5::FAMILY,
+    tcn::FAMILY,
     torch_recurrent::GRU,
     torch_recurrent::LSTM,
     torch_recurrent::RNN,
     transformer::FAMILY,
+    tslib_patchtst::FAMILY,
     xlstm::FAMILY,
     xlstm_blocks::FAMILY,
 ];

@@ -22,6 +22,8 @@ pub(super) enum Rule {
     Pointwise { published: String, ours: String },
     /// The published tensor has the values of ours in other dimensions.
     Reshaped { published: String, shape: Vec<usize>, ours: String },
+    /// The published tensor has the values of ours, in dimensions of another order.
+    Permuted { published: String, whole: Vec<usize>, parts: Vec<usize>, order: Vec<usize>, ours: String },
     /// The published tensor is several of ours behind each other.
     Joined { published: String, ours: Vec<String>, axis: usize, transposed: bool },
     /// The published tensor is equal shares of several of ours behind each other, then the next shares, and so on;
@@ -86,6 +88,7 @@ impl Rule {
             | Self::Unsqueezed { published, .. }
             | Self::Pointwise { published, .. }
             | Self::Reshaped { published, .. }
+            | Self::Permuted { published, .. }
             | Self::Interleaved { published, .. }
             | Self::Joined { published, .. } => published,
             Self::Stacked { published, .. } => published.first().map_or("", String::as_str),
@@ -99,6 +102,7 @@ impl Rule {
             | Self::Unsqueezed { ours, .. }
             | Self::Pointwise { ours, .. }
             | Self::Reshaped { ours, .. }
+            | Self::Permuted { ours, .. }
             | Self::Stacked { ours, .. } => vec![ours],
             Self::Joined { ours, .. } | Self::Interleaved { ours, .. } => {
                 ours.iter().map(String::as_str).collect()
@@ -149,6 +153,13 @@ impl Rule {
                 let values = own.and_then(|own| values.reshaped(own.clone()));
                 give(ours, values.ok_or_else(|| shape(published))?);
             }
+            Self::Permuted { published, whole, parts, order, ours } => {
+                let values = take(published)?;
+                let own = shapes.get(ours).filter(|_| values.shape == *whole);
+                let turned = values.reshaped(parts.clone()).and_then(|values| values.permuted(order));
+                let values = own.and_then(|own| turned?.reshaped(own.clone()));
+                give(ours, values.ok_or_else(|| shape(published))?);
+            }
             Self::Interleaved { published, ours, groups, form } => {
                 let values = form.read(&take(published)?).ok_or_else(|| shape(published))?;
                 let all = separated(&values, ours, *groups, *form, shapes).ok_or_else(|| shape(published))?;
@@ -190,6 +201,15 @@ impl Rule {
             }
             Self::Reshaped { published, ours: name, shape } => {
                 Some(vec![(published.clone(), ours[name].reshaped(shape.clone())?)])
+            }
+            Self::Permuted { published, whole, parts, order, ours: name } => {
+                let turned =
+                    order.iter().map(|axis| parts.get(*axis).copied()).collect::<Option<Vec<_>>>()?;
+                let back: Vec<usize> = (0..order.len())
+                    .map(|axis| order.iter().position(|at| *at == axis))
+                    .collect::<Option<_>>()?;
+                let values = ours[name].reshaped(turned)?.permuted(&back)?.reshaped(whole.clone())?;
+                Some(vec![(published.clone(), values)])
             }
             Self::Interleaved { published, ours: names, groups, form } => {
                 let axis = form.axis();

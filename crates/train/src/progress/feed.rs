@@ -216,6 +216,7 @@ mod tests {
             higher_is_better: true,
             values: [("accuracy".to_owned(), 0.75), ("loss".to_owned(), 0.25)].into(),
             confusion: None,
+            errors: None,
         };
         feed.show(&Event::Evaluated { part: Part::Validation, step: 20, epoch: 2.0, scores, best: true });
         feed.show(&Event::Saved { step: 20, path: "checkpoint".into() });

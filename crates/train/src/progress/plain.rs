@@ -243,6 +243,7 @@ mod tests {
             higher_is_better: true,
             values,
             confusion: None,
+            errors: None,
         };
         Event::Evaluated { part, step, epoch: step as f64 / 10.0, scores, best }
     }

@@ -109,6 +109,7 @@ impl Scorer for GuessScorer {
                 ("loss".to_owned(), self.loss / examples),
             ]),
             confusion: Some(Confusion { names: self.names.clone(), counts: Vec::new() }),
+            errors: None,
         }
     }
 }

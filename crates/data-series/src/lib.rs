@@ -1,0 +1,27 @@
+//! Time series as a data model: tables of numbers, windows, parts by time, and the stems that make tokens of
+//! them.
+//!
+//! A window of past steps is a row of tokens, one for each step, each patch of steps or each channel. What
+//! reaches the backbone is vectors, and nothing there knows that they once were measurements.
+
+mod calendar;
+mod clock;
+mod config;
+mod encoder;
+mod instance;
+mod open;
+mod parts;
+mod scaling;
+mod series;
+mod source;
+mod stem;
+mod table;
+
+pub use calendar::Calendar;
+pub use config::SeriesConfig;
+pub use encoder::SeriesEncoder;
+pub use instance::InstanceNorm;
+pub use open::OpenSeries;
+pub use scaling::Scaling;
+pub use source::{FileSource, Source};
+pub use stem::{Channels, Layout, MARKS, Patches, PatchesConfig, SeriesShape, StemConfig, Steps, VALUES};

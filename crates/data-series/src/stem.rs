@@ -1,0 +1,128 @@
+//! From a window to tokens.
+
+mod channels;
+mod patches;
+mod steps;
+
+use ansatz_core::{BoxedStem, ConfigError, Error, Inputs, Layer, Result};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use channels::Channels;
+pub use patches::{Layout, Patches, PatchesConfig};
+pub use steps::Steps;
+
+use crate::InstanceNorm;
+
+/// The input of values `[batch, length, channels]`.
+pub const VALUES: &str = "values";
+/// The input of calendar readings `[batch, length, readings]`, where there are some.
+pub const MARKS: &str = "marks";
+
+/// How a window becomes tokens: `stem = "steps"`, `stem = "channels"`, or
+/// `stem = { patches = { length = 16 } }`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StemConfig {
+    /// Each step is a token: its channels, and what the calendar says of it.
+    #[default]
+    Steps,
+    /// Each channel is a token: all its steps. So is each reading of the calendar, behind them.
+    Channels,
+    /// Each patch of successive steps of a channel is a token.
+    Patches(PatchesConfig),
+}
+
+/// The shape of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesShape {
+    /// Steps that are read.
+    pub length: usize,
+    /// Channels of a step.
+    pub channels: usize,
+    /// Calendar readings of a step.
+    pub marks: usize,
+}
+
+impl StemConfig {
+    pub(crate) fn check(&self, length: usize, calendar: bool) -> Result<(), ConfigError> {
+        match self {
+            Self::Steps | Self::Channels => Ok(()),
+            Self::Patches(_) if calendar => {
+                let problem = "patches hold the values of a channel and nothing else";
+                Err(ConfigError::value("calendar", problem, "no readings, or the stem `steps` or `channels`"))
+            }
+            Self::Patches(patches) => patches.check(length).map_err(|error| error.under("stem.patches")),
+        }
+    }
+
+    /// Whether each channel passes the network as an example of its own.
+    pub fn is_apart(&self) -> bool {
+        matches!(self, Self::Patches(PatchesConfig { layout: Layout::Apart, .. }))
+    }
+
+    /// Builds the stem for windows of a shape. With a `width`, tokens are projected to it linearly.
+    ///
+    /// # Errors
+    /// When the patches do not fit the window.
+    pub fn init(
+        &self,
+        shape: SeriesShape,
+        norm: InstanceNorm,
+        width: Option<usize>,
+        device: &Device,
+    ) -> Result<BoxedStem> {
+        Ok(match self {
+            Self::Steps => BoxedStem::new(Steps::new(shape, norm, width, device)),
+            Self::Channels => BoxedStem::new(Channels::new(shape, norm, width, device)),
+            Self::Patches(patches) => BoxedStem::new(patches.build(shape, norm, width, device)?),
+        })
+    }
+}
+
+/// The input `name`, `[batch, length, values]`, as long and wide as the stem was built for.
+fn read(inputs: &Inputs, name: &str, [length, values]: [usize; 2]) -> Result<Tensor<3>> {
+    let read = inputs.float::<3>(name)?;
+    let [_, given_length, given_values] = read.dims();
+    if [given_length, given_values] == [length, values] {
+        return Ok(read);
+    }
+    Err(Error::input(
+        format!("the {name} of a window"),
+        format!("{given_length} steps of {given_values}"),
+        format!("{length} steps of {values}, as in training"),
+        "prepare the series with the encoder of the run",
+    ))
+}
+
+/// The calendar readings, where the stem reads some.
+fn read_marks(inputs: &Inputs, shape: SeriesShape) -> Result<Option<Tensor<3>>> {
+    (shape.marks > 0).then(|| read(inputs, MARKS, [shape.length, shape.marks])).transpose()
+}
+
+/// `tokens`, projected where there is a projection.
+fn project(projection: Option<&Linear>, tokens: Tensor<3>) -> Tensor<3> {
+    match projection {
+        Some(projection) => projection.forward(tokens),
+        None => tokens,
+    }
+}
+
+/// The width behind a projection, or else what the tokens have.
+fn width(projection: Option<&Linear>, own: usize) -> usize {
+    projection.map_or(own, |projection| projection.weight.dims()[1])
+}
+
+/// The row of a projection of so many tokens in the table of layers.
+fn projection_layer(projection: &Linear, tokens: usize) -> Layer {
+    let [from, to] = projection.weight.dims();
+    Layer {
+        name: "projection".to_owned(),
+        output: format!("{tokens} tokens of {to}"),
+        parameters: from * to + projection.bias.as_ref().map_or(0, |bias| bias.dims()[0]),
+        flops: (2 * tokens * from * to) as u64,
+        activations: tokens * to,
+    }
+}
