@@ -27,6 +27,8 @@ pub fn builtin() -> Registry {
         .mixer::<ansatz_arch_delta::GatedDeltaNetConfig>()
         .mixer::<ansatz_arch_delta::KimiDeltaAttentionConfig>()
         .mixer::<ansatz_arch_conv::ShortConvolutionConfig>()
+        .mixer::<ansatz_arch_conv::AveragePoolConfig>()
+        .mixer::<ansatz_arch_conv::DepthwiseConvolutionConfig>()
         .mixer::<ansatz_arch_linear::LinearAttentionConfig>()
         .mixer::<ansatz_arch_linear::RetentionConfig>()
         .mixer::<ansatz_arch_linear::GatedLinearAttentionConfig>()

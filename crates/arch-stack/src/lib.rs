@@ -13,7 +13,7 @@ mod recurrent;
 mod residual;
 mod stack;
 
-pub use arrangement::{Arrangement, Scales};
+pub use arrangement::{Arrangement, NormOver, Scales};
 pub use block::Block;
 pub use config::{PositionKind, StackConfig};
 pub use parallel::{Parallel, ParallelBranch, ParallelConfig};

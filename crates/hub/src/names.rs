@@ -110,6 +110,31 @@ impl Names {
         self.rules.push(Rule::Pointwise { published: published.into(), ours: ours.into() });
     }
 
+    /// A linear map of flattened patches, `ours` `[height × width × channels, outputs]`, published as the weight of a
+    /// convolution with a kernel of these sides, `[outputs, channels, height, width]`.
+    pub fn patches(&mut self, published: impl Into<String>, ours: impl Into<String>, sides: [usize; 2]) {
+        self.rules.push(Rule::Patches { published: published.into(), ours: ours.into(), sides });
+    }
+
+    /// The same with a bias.
+    pub fn patches_with_bias(&mut self, published: &str, ours: &str, sides: [usize; 2]) {
+        self.patches(format!("{published}.weight"), format!("{ours}.weight"), sides);
+        self.same(format!("{published}.bias"), format!("{ours}.bias"));
+    }
+
+    /// A batch norm with its running statistics, and the count of batches, which is no parameter of ours.
+    pub fn batch_norm(&mut self, published: &str, ours: &str) {
+        for (theirs, own) in [
+            ("weight", "gamma"),
+            ("bias", "beta"),
+            ("running_mean", "running_mean"),
+            ("running_var", "running_var"),
+        ] {
+            self.same(format!("{published}.{theirs}"), format!("{ours}.{own}"));
+        }
+        self.ignored(format!("{published}.num_batches_tracked"));
+    }
+
     /// A norm that has a scale alone.
     pub fn scale(&mut self, published: &str, ours: &str) {
         self.same(format!("{published}.weight"), format!("{ours}.scale"));
@@ -226,6 +251,7 @@ mod tests {
         names.interleaved_linear("heads", &["a".to_owned(), "b".to_owned()], 2);
         names.joined_convolution("taps", &["first".to_owned(), "second".to_owned()]);
         names.reshaped("rate", &[1, 1, 4, 1], "logarithm");
+        names.patches("kernel", "projection", [2, 3]);
         names.ignored("buffer");
         names
     }
@@ -244,6 +270,7 @@ mod tests {
             ("first", &[2, 3]),
             ("second", &[4, 3]),
             ("logarithm", &[4]),
+            ("projection", &[24, 5]),
         ]
         .map(|(name, shape)| (name.to_owned(), counted(shape)))
         .into()
@@ -268,6 +295,9 @@ mod tests {
         assert_eq!(first, [0.0, 0.0, 1.0, 1.0, 2.0, 3.0]);
         assert_eq!(published["taps"].shape, [6, 1, 3]);
         assert_eq!(published["rate"].shape, [1, 1, 4, 1]);
+        assert_eq!(published["kernel"].shape, [5, 4, 2, 3]);
+        // Output 1, channel 2, row 0, column 1 stands in row (0 · 3 + 1) · 4 + 2 of ours.
+        assert_eq!(published["kernel"].values[24 + 2 * 6 + 1], 6.0 * 5.0 + 1.0);
         published.insert("buffer".to_owned(), counted(&[1]));
         let shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();
         assert_eq!(table().read(&file(folder.path(), &published), &shapes).unwrap(), ours());
@@ -294,6 +324,7 @@ mod tests {
             ("heads", &[8, 3]),
             ("taps", &[6, 2, 3]),
             ("rate", &[4]),
+            ("kernel", &[5, 4, 3, 2]),
         ] {
             let mut misshapen = published.clone();
             misshapen.insert(name.to_owned(), counted(shape));

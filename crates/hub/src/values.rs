@@ -44,6 +44,27 @@ impl Values {
         Some(Self { shape, values })
     }
 
+    /// With dimension `order[i]` in place i; `None` where `order` does not name every dimension once.
+    pub(crate) fn permuted(&self, order: &[usize]) -> Option<Self> {
+        let rank = self.shape.len();
+        if order.len() != rank || (0..rank).any(|axis| !order.contains(&axis)) {
+            return None;
+        }
+        let mut strides = vec![1; rank];
+        for axis in (1..rank).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        let shape: Vec<usize> = order.iter().map(|axis| self.shape[*axis]).collect();
+        let place = |index: usize| {
+            let axes = (0..rank).rev().fold((index, 0), |(rest, place), axis| {
+                (rest / shape[axis], place + rest % shape[axis] * strides[order[axis]])
+            });
+            axes.1
+        };
+        let values = (0..self.values.len()).map(|index| self.values[place(index)]).collect();
+        Some(Self { shape, values })
+    }
+
     /// Sizes before `axis` together, along it, and behind it together.
     fn around(&self, axis: usize) -> [usize; 3] {
         let before = self.shape[..axis].iter().product();
@@ -132,6 +153,18 @@ mod tests {
         }
         assert_eq!(counted(&[2, 3]).transposed().unwrap().values, [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
         assert!(counted(&[3]).transposed().is_none());
+    }
+
+    #[test]
+    fn dimensions_change_places() {
+        let values = counted(&[2, 3, 4]);
+        let found = values.permuted(&[2, 0, 1]).unwrap();
+        assert_eq!(found.shape, [4, 2, 3]);
+        // Place (3, 1, 2) was (1, 2, 3).
+        assert_eq!(found.values[3 * 6 + 3 + 2], 12.0 + 2.0 * 4.0 + 3.0);
+        assert_eq!(found.permuted(&[1, 2, 0]).unwrap(), values);
+        assert_eq!(values.permuted(&[0, 2, 1]), values.transposed());
+        assert!(values.permuted(&[0, 0, 1]).is_none() && values.permuted(&[0, 1]).is_none());
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod qwen3_5;
 mod qwen3_hybrid;
 mod qwen3_next;
 mod recurrent_gemma;
+mod resnet;
 mod rope;
 mod rwkv4;
 mod rwkv6;
@@ -40,6 +41,7 @@ mod s4d;
 mod t5;
 mod torch_recurrent;
 mod transformer;
+mod vit;
 mod xlstm;
 mod xlstm_blocks;
 
@@ -77,6 +79,7 @@ pub(crate) const ALL: &[Family] = &[
     qwen3_5::FAMILY,
     qwen3_next::FAMILY,
     recurrent_gemma::FAMILY,
+    resnet::FAMILY,
     rwkv4::FAMILY,
     rwkv6::FAMILY,
     rwkv7::FAMILY,
@@ -87,6 +90,8 @@ pub(crate) const ALL: &[Family] = &[
     torch_recurrent::LSTM,
     torch_recurrent::RNN,
     transformer::FAMILY,
+    vit::DEIT,
+    vit::FAMILY,
     xlstm::FAMILY,
     xlstm_blocks::FAMILY,
 ];
