@@ -208,7 +208,7 @@ pub(crate) fn classes(folder: &Folder) -> Result<usize> {
 
 /// One number for both sides, or a number each: height and width.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "one number of pixels, or height and width")]
 pub(crate) enum Sides {
     /// A square.
     Square(usize),

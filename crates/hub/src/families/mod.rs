@@ -3,6 +3,7 @@
 mod bamba;
 mod bart;
 mod bert;
+mod convnext;
 mod decoder;
 mod falcon_h1;
 mod fla_decoder;
@@ -26,6 +27,7 @@ mod minimax;
 mod mistral;
 mod mixtral;
 mod modernbert;
+mod poolformer;
 mod qwen3;
 mod qwen3_5;
 mod qwen3_hybrid;
@@ -39,6 +41,8 @@ mod rwkv7;
 mod rwkv7_author;
 mod s4d;
 mod t5;
+mod timm_mixer;
+mod timm_resnet;
 mod torch_recurrent;
 mod transformer;
 mod vit;
@@ -53,6 +57,7 @@ pub(crate) const ALL: &[Family] = &[
     bart::FAMILY,
     bert::FAMILY,
     bert::ROBERTA,
+    convnext::FAMILY,
     falcon_h1::FAMILY,
     fla_delta_net::FAMILY,
     fla_gated_deltanet::FAMILY,
@@ -75,6 +80,7 @@ pub(crate) const ALL: &[Family] = &[
     mistral::FAMILY,
     mixtral::FAMILY,
     modernbert::FAMILY,
+    poolformer::FAMILY,
     qwen3::FAMILY,
     qwen3_5::FAMILY,
     qwen3_next::FAMILY,
@@ -86,6 +92,8 @@ pub(crate) const ALL: &[Family] = &[
     rwkv7_author::FAMILY,
     s4d::FAMILY,
     t5::FAMILY,
+    timm_mixer::FAMILY,
+    timm_resnet::FAMILY,
     torch_recurrent::GRU,
     torch_recurrent::LSTM,
     torch_recurrent::RNN,
