@@ -111,10 +111,6 @@ impl Loaded {
         let pixels = picture.narrow(2, 0, whole.height).narrow(3, 0, whole.width).permute([0, 2, 3, 1]);
         stem.forward(&Inputs::new(vec![(INPUT.to_owned(), pixels.into_data())], &self.device))
     }
-
-    fn outputs(&self, features: Features) -> Tensor<3> {
-        self.network.head.forward(self.network.backbone.forward(features))
-    }
 }
 
 impl Subject for Loaded {
@@ -123,12 +119,12 @@ impl Subject for Loaded {
         let value = |tensor: Tensor<2>| Values::from_data(tensor.into_data());
         let mut outputs: BTreeMap<String, Values> =
             (self.plan.readings)(&self.network.backbone, features.clone()).into_iter().collect();
-        outputs.insert("logits".to_owned(), value(self.outputs(features.clone()).squeeze_dim(1)));
-        let maps = self.network.head.maps(self.network.backbone.forward(features));
-        if let [class, distillation] = &maps[..] {
+        let behind = self.network.backbone.forward(features);
+        if let [class, distillation] = &self.network.head.maps(behind.clone())[..] {
             outputs.insert("cls_logits".to_owned(), value(class.clone()));
             outputs.insert("distillation_logits".to_owned(), value(distillation.clone()));
         }
+        outputs.insert("logits".to_owned(), value(self.network.head.forward(behind).squeeze_dim(1)));
         Ok(outputs)
     }
 
@@ -141,8 +137,9 @@ impl Subject for Loaded {
             let (problem, expected) = ("a target is below 0", "the class of each picture");
             return Err(Error::input(stored.path().display(), problem, expected, "restore the file"));
         };
-        let loss =
-            self.network.head.loss(self.outputs(self.features(stored)?), &Targets::Classes(classes))?;
+        let Network { backbone, head, .. } = &self.network;
+        let outputs = head.forward(backbone.forward(self.features(stored)?));
+        let loss = head.loss(outputs, &Targets::Classes(classes))?;
         let value = Values::from_data(loss.clone().inner().into_data()).reshaped(Vec::new());
         let gradients = crate::fill::gradients(&self.network, &loss.backward());
         let mut published = self.plan.names.write(&gradients)?;
