@@ -12,6 +12,7 @@ mod program;
 mod published;
 mod resume;
 mod road;
+mod vision;
 
 #[cfg(feature = "ndarray")]
 mod on_ndarray;

@@ -151,6 +151,51 @@ fn configs_that_do_not_fit_are_named() {
     insta::assert_snapshot!(messages.join("\n"));
 }
 
+/// What verifying the fixture `name` says, with one option of its config changed.
+fn verified(name: &str, option: &str, value: serde_json::Value) -> String {
+    let program = Program::new();
+    let from = workspace().join("tests/fixtures").join(name);
+    for file in ["model.safetensors", "io.safetensors", "meta.json"] {
+        program.write(&format!("{name}/{file}"), std::fs::read(from.join(file)).expect("a fixture"));
+    }
+    let text = std::fs::read_to_string(from.join("config.json")).expect("a fixture");
+    let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    config[option] = value;
+    program.write(&format!("{name}/config.json"), config.to_string());
+    let said = program.run(&["verify", name]);
+    assert_eq!(said.code, 1, "{name} with {option}: {}", said.out);
+    said.out
+}
+
+#[test]
+fn options_of_pictures_that_are_not_implemented_are_named() {
+    use serde_json::json;
+    for (name, option, value, problem) in [
+        ("vit", "hidden_act", json!("snake"), "`hidden_act` is \"snake\""),
+        ("vit", "image_size", json!("large"), "one number of pixels, or height and width"),
+        ("vit", "image_size", json!(16), "another shape than the config says"),
+        ("vit", "id2label", json!({}), "`id2label` is 0"),
+        ("deit", "use_mean_pooling", json!(true), "unknown field `use_mean_pooling`"),
+        ("resnet", "layer_type", json!("wide"), "`layer_type` is \"wide\""),
+        ("resnet", "depths", json!([1]), "`depths` is [1]"),
+        ("convnext", "patch_size", json!([3, 4]), "`patch_size` is [3, 4]"),
+        ("convnext", "num_stages", json!(3), "`hidden_sizes and depths`"),
+        ("poolformer", "pool_size", json!(4), "`pool_size` is 4"),
+        ("poolformer", "strides", json!([4]), "`strides` is [4]"),
+        ("timm_mixer", "global_pool", json!(""), "`global_pool` is \"\""),
+        ("timm_mixer", "block_layer", json!("SpatialGatingBlock"), "unknown field `block_layer`"),
+        ("timm_mixer", "num_classes", json!(0), "`num_classes` is 0"),
+        ("timm_resnet", "cardinality", json!(2), "`cardinality` is 2"),
+        ("timm_resnet", "avg_down", json!(true), "`avg_down` is true"),
+        ("timm_resnet", "stem_type", json!("deep"), "`stem_type` is \"deep\""),
+        ("timm_resnet", "act_layer", json!("tanh"), "`act_layer` is \"tanh\""),
+        ("timm_resnet", "block", json!("Bottle2neck"), "`block` is \"Bottle2neck\""),
+    ] {
+        let said = verified(name, option, value);
+        assert!(said.contains(problem), "{name} with {option}: {said}");
+    }
+}
+
 #[test]
 fn damaged_weights_are_named() {
     let program = Program::new();

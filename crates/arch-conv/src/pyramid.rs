@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::picture::{from_features, into_features, size, spec};
+use crate::picture::{from_features, size, spec};
 use crate::table::row;
 
 /// Stages of convolutions, each followed by pooling.
@@ -160,7 +160,7 @@ impl ConvPyramid {
 
 impl Backbone for ConvPyramid {
     fn forward(&self, features: Features) -> Features {
-        into_features(self.forward_picture(from_features(features)))
+        Features::of_picture(self.forward_picture(from_features(features)))
     }
 
     fn output(&self, input: &FeatureSpec) -> FeatureSpec {

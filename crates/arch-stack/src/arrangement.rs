@@ -1,5 +1,7 @@
 //! Where the norms of a block stand, and how a branch joins the tokens.
 
+use ansatz_ops::Norm;
+use burn::tensor::{Bool, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,31 @@ pub enum Arrangement {
     Branch,
     /// `norm(x) + f(norm(x))`: MiniMax-01, 2025, arXiv:2501.08313.
     Carried,
+    /// `x + g(norm(f(x)))` with the channel mixer `g` on the branch of the sequence mixer `f`: ConvNeXt, Liu et al.
+    /// 2022, arXiv:2201.03545, figure 4. Where there is no channel mixer, `x + f(x)`.
+    Single,
+}
+
+/// What a norm brings to one scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormOver {
+    /// Each token by itself.
+    #[default]
+    Token,
+    /// All tokens of an example together, as a group norm with one group: PoolFormer. A token then depends on those
+    /// behind it, so that there is no recurrent form.
+    Example,
+}
+
+impl NormOver {
+    /// `[batch, length, width]` → the same, brought to one scale.
+    pub(crate) fn apply(self, norm: &Norm, tokens: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tensor<3> {
+        match self {
+            Self::Token => norm.forward(tokens),
+            Self::Example => norm.over_example(tokens, mask),
+        }
+    }
 }
 
 impl Arrangement {

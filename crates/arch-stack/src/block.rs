@@ -2,10 +2,10 @@
 
 use ansatz_core::{BoxedChannel, BoxedMixer, Context, Recurrent, State};
 use ansatz_ops::Norm;
-use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::module::{Module, Param};
+use burn::tensor::{Bool, Tensor};
 
-use crate::{Arrangement, Residual, Scales};
+use crate::{Arrangement, NormOver, Residual, Scales};
 
 /// One block: the tokens pass a sequence mixer, then a channel mixer, each joined as the [`Arrangement`] says.
 #[derive(Module, Debug)]
@@ -16,16 +16,22 @@ pub struct Block {
     pub mixer: BoxedMixer,
     /// The second norm of the sequence mixer's branch, where the arrangement has one.
     pub mixer_second_norm: Option<Norm>,
+    /// Learned factors of the sequence mixer's branch, `[width]`; of the whole branch where there is a single one.
+    pub mixer_layer_scale: Option<Param<Tensor<1>>>,
     /// The norm of the channel mixer's branch.
     pub channel_norm: Option<Norm>,
     /// Works on the values of each token.
     pub channel: Option<BoxedChannel>,
     /// The second norm of the channel mixer's branch, where the arrangement has one.
     pub channel_second_norm: Option<Norm>,
+    /// Learned factors of the channel mixer's branch, `[width]`.
+    pub channel_layer_scale: Option<Param<Tensor<1>>>,
     /// What happens to both branches while training.
     pub residual: Residual,
     #[module(skip)]
     pub(crate) arrangement: Arrangement,
+    #[module(skip)]
+    pub(crate) norm_over: NormOver,
     #[module(skip)]
     pub(crate) mixer_scales: Scales,
     #[module(skip)]
@@ -36,21 +42,37 @@ pub struct Block {
 const MIXER: &str = "mixer";
 const CHANNEL: &str = "channel";
 
+/// What works on the tokens of a branch.
+enum Part<'a> {
+    Mixer(&'a BoxedMixer),
+    Channel(&'a BoxedChannel),
+}
+
+/// What stands around a branch.
+struct Around<'a> {
+    norm: &'a Option<Norm>,
+    second: &'a Option<Norm>,
+    layer_scale: &'a Option<Param<Tensor<1>>>,
+    scales: Scales,
+}
+
 impl Block {
     /// `[batch, length, width]` → the same; `mix` is the sequence mixer in the form it is wanted.
     pub(crate) fn forward(
         &self,
         tokens: Tensor<3>,
         context: &Context,
-        mix: impl FnOnce(&BoxedMixer, Tensor<3>) -> Tensor<3>,
+        mut mix: impl FnMut(&BoxedMixer, Tensor<3>) -> Tensor<3>,
     ) -> Tensor<3> {
-        let tokens = self.mix(tokens, |tokens| mix(&self.mixer, tokens));
-        self.change(tokens, |channel, tokens| channel.forward(tokens, context))
+        self.pass(tokens, context, |part, tokens| match part {
+            Part::Mixer(mixer) => mix(mixer, tokens),
+            Part::Channel(channel) => channel.forward(tokens, context),
+        })
     }
 
     /// Whether both branches have a recurrent form.
     pub(crate) fn is_recurrent(&self) -> bool {
-        self.mixer.recurrent().is_some()
+        self.mixer.recurrent().is_some() && self.norm_over == NormOver::Token
     }
 
     /// The state before the first token.
@@ -72,13 +94,15 @@ impl Block {
     /// When the sequence mixer has no recurrent form.
     pub(crate) fn step(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> Tensor<3> {
         let [_, length, _] = tokens.dims();
-        let tokens =
-            self.mix(tokens, |tokens| self.recurrent_mixer().step(tokens, state.part(MIXER), context));
+        let tokens = self.pass(tokens, context, |part, tokens| match part {
+            Part::Mixer(_) => self.recurrent_mixer().step(tokens, state.part(MIXER), context),
+            Part::Channel(channel) => match channel.recurrent() {
+                Some(form) => form.step(tokens, state.part(CHANNEL), context),
+                None => channel.forward(tokens, context),
+            },
+        });
         state.position += length;
-        self.change(tokens, |channel, tokens| match channel.recurrent() {
-            Some(form) => form.step(tokens, state.part(CHANNEL), context),
-            None => channel.forward(tokens, context),
-        })
+        tokens
     }
 
     /// Whether the state keeps one size.
@@ -98,45 +122,80 @@ impl Block {
         self.channel.as_ref().and_then(|channel| channel.recurrent())
     }
 
-    fn mix(&self, tokens: Tensor<3>, mix: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
-        self.join(tokens, [&self.mixer_norm, &self.mixer_second_norm], self.mixer_scales, mix)
-    }
-
-    fn change(
+    /// The tokens through both branches, each part as `run` runs it. A mask in `context` is that of the tokens.
+    fn pass(
         &self,
         tokens: Tensor<3>,
-        change: impl FnOnce(&BoxedChannel, Tensor<3>) -> Tensor<3>,
+        context: &Context,
+        mut run: impl FnMut(Part, Tensor<3>) -> Tensor<3>,
     ) -> Tensor<3> {
+        let mask = context.mask.as_ref();
+        let mixer = Around {
+            norm: &self.mixer_norm,
+            second: &self.mixer_second_norm,
+            layer_scale: &self.mixer_layer_scale,
+            scales: self.mixer_scales,
+        };
+        if self.arrangement == Arrangement::Single {
+            return self.join(tokens, mask, &mixer, |tokens| {
+                let mixed = run(Part::Mixer(&self.mixer), tokens);
+                match &self.channel {
+                    Some(channel) => {
+                        run(Part::Channel(channel), self.scaled(&self.channel_norm, mixed, mask))
+                    }
+                    None => mixed,
+                }
+            });
+        }
+        let tokens = self.join(tokens, mask, &mixer, |tokens| run(Part::Mixer(&self.mixer), tokens));
         let Some(channel) = &self.channel else { return tokens };
-        let norms = [&self.channel_norm, &self.channel_second_norm];
-        self.join(tokens, norms, self.channel_scales, |tokens| change(channel, tokens))
+        let around = Around {
+            norm: &self.channel_norm,
+            second: &self.channel_second_norm,
+            layer_scale: &self.channel_layer_scale,
+            scales: self.channel_scales,
+        };
+        self.join(tokens, mask, &around, |tokens| run(Part::Channel(channel), tokens))
+    }
+
+    /// The tokens brought to one scale, where there is a norm.
+    fn scaled(&self, norm: &Option<Norm>, tokens: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tensor<3> {
+        match norm {
+            Some(norm) => self.norm_over.apply(norm, tokens, mask),
+            None => tokens,
+        }
     }
 
     /// The tokens with a branch, see [`Arrangement`].
     fn join(
         &self,
         tokens: Tensor<3>,
-        [norm, second]: [&Option<Norm>; 2],
-        scales: Scales,
+        mask: Option<&Tensor<2, Bool>>,
+        around: &Around,
         branch: impl FnOnce(Tensor<3>) -> Tensor<3>,
     ) -> Tensor<3> {
-        let apply = |norm: &Option<Norm>, tokens: Tensor<3>| match norm {
-            Some(norm) => norm.forward(tokens),
-            None => tokens,
-        };
+        let norm = |tokens| self.scaled(around.norm, tokens, mask);
         let add = |skip: Tensor<3>, branch: Tensor<3>| {
+            let branch = match around.layer_scale {
+                Some(factors) => branch * factors.val().unsqueeze(),
+                None => branch,
+            };
             let branch = self.residual.forward(branch);
-            scaled(skip, scales.skip) + scaled(branch, scales.branch)
+            scaled(skip, around.scales.skip) + scaled(branch, around.scales.branch)
         };
         match self.arrangement {
-            Arrangement::Pre => add(tokens.clone(), branch(apply(norm, tokens))),
-            Arrangement::Post => apply(norm, add(tokens.clone(), branch(tokens))),
-            Arrangement::Sandwich => add(tokens.clone(), apply(second, branch(apply(norm, tokens)))),
-            Arrangement::Branch => add(tokens.clone(), apply(norm, branch(tokens))),
+            Arrangement::Pre => add(tokens.clone(), branch(norm(tokens))),
+            Arrangement::Post => norm(add(tokens.clone(), branch(tokens))),
+            Arrangement::Sandwich => {
+                let branch = branch(norm(tokens.clone()));
+                add(tokens, self.scaled(around.second, branch, mask))
+            }
+            Arrangement::Branch => add(tokens.clone(), norm(branch(tokens))),
             Arrangement::Carried => {
-                let tokens = apply(norm, tokens);
+                let tokens = norm(tokens);
                 add(tokens.clone(), branch(tokens))
             }
+            Arrangement::Single => add(tokens.clone(), branch(tokens)),
         }
     }
 }
@@ -166,30 +225,69 @@ mod tests {
             Arrangement::Sandwich,
             Arrangement::Branch,
             Arrangement::Carried,
+            Arrangement::Single,
         ] {
-            let config = StackConfig {
-                width: 8,
-                depth: 1,
-                arrangement,
-                mixer_scales: vec![scales],
-                ..StackConfig::default()
-            };
-            let stack = config.build(&FeatureSpec::row(3, 8), &Build::new(&registry, &device)).unwrap();
-            let block = &stack.blocks[0];
-            assert_eq!(block.mixer_second_norm.is_some(), arrangement == Arrangement::Sandwich);
-            let x = Tensor::<3>::random([2, 3, 8], Distribution::Normal(1.0, 2.0), &device);
-            let norm = |x: Tensor<3>| block.mixer_norm.as_ref().expect("a norm").forward(x);
-            let f = |x: Tensor<3>| block.mixer.forward(x, &Context::default()) * 2.0;
-            let expected = match arrangement {
-                Arrangement::Pre => x.clone() * 0.5 + f(norm(x.clone())),
-                Arrangement::Post => norm(x.clone() * 0.5 + f(x.clone())),
-                // Fresh norms are alike, so the second is the first; and it undoes any scale inside it.
-                Arrangement::Sandwich => x.clone() * 0.5 + norm(f(norm(x.clone()))) * 2.0,
-                Arrangement::Branch => x.clone() * 0.5 + norm(f(x.clone())) * 2.0,
-                Arrangement::Carried => norm(x.clone()) * 0.5 + f(norm(x.clone())),
-            };
-            let found = block.mix(x, |x| block.mixer.forward(x, &Context::default()));
-            found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-4));
+            for (norm_over, layer_scale) in [(NormOver::Token, None), (NormOver::Example, Some(1.5))] {
+                let config = StackConfig {
+                    width: 8,
+                    depth: 1,
+                    channels: Vec::new(),
+                    arrangement,
+                    norm_over,
+                    layer_scale,
+                    mixer_scales: vec![scales],
+                    ..StackConfig::default()
+                };
+                let stack = config.build(&FeatureSpec::row(3, 8), &Build::new(&registry, &device)).unwrap();
+                let block = &stack.blocks[0];
+                assert_eq!(block.mixer_second_norm.is_some(), arrangement == Arrangement::Sandwich);
+                let x = Tensor::<3>::random([2, 3, 8], Distribution::Normal(1.0, 2.0), &device);
+                let norm = |x: Tensor<3>| {
+                    let norm = block.mixer_norm.as_ref().expect("a norm");
+                    match norm_over {
+                        NormOver::Token => norm.forward(x),
+                        NormOver::Example => norm.over_example(x, None),
+                    }
+                };
+                let factor = 2.0 * layer_scale.unwrap_or(1.0);
+                let f = |x: Tensor<3>| block.mixer.forward(x, &Context::default());
+                let expected = match arrangement {
+                    Arrangement::Pre => x.clone() * 0.5 + f(norm(x.clone())) * factor,
+                    Arrangement::Post => norm(x.clone() * 0.5 + f(x.clone()) * factor),
+                    // Fresh norms are alike, so the second is the first.
+                    Arrangement::Sandwich => x.clone() * 0.5 + norm(f(norm(x.clone()))) * factor,
+                    Arrangement::Branch => x.clone() * 0.5 + norm(f(x.clone())) * factor,
+                    Arrangement::Carried => norm(x.clone()) * 0.5 + f(norm(x.clone())) * factor,
+                    Arrangement::Single => x.clone() * 0.5 + f(x.clone()) * factor,
+                };
+                let found =
+                    block.forward(x, &Context::default(), |mixer, x| mixer.forward(x, &Context::default()));
+                found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-4));
+            }
         }
+    }
+
+    #[test]
+    fn a_single_branch_holds_both_mixers() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let registry = Registry::default().mixer::<AttentionConfig>().channel::<MlpConfig>();
+        let config = StackConfig {
+            width: 8,
+            depth: 1,
+            arrangement: Arrangement::Single,
+            layer_scale: Some(0.5),
+            ..StackConfig::default()
+        };
+        let stack = config.build(&FeatureSpec::row(3, 8), &Build::new(&registry, &device)).unwrap();
+        let block = &stack.blocks[0];
+        assert!(block.mixer_norm.is_none() && block.channel_layer_scale.is_none());
+        let x = Tensor::<3>::random([2, 3, 8], Distribution::Normal(1.0, 2.0), &device);
+        let context = Context::default();
+        let norm = block.channel_norm.as_ref().expect("a norm");
+        let channel = block.channel.as_ref().expect("a channel mixer");
+        let branch = channel.forward(norm.forward(block.mixer.forward(x.clone(), &context)), &context);
+        let expected = x.clone() + branch * 0.5;
+        let found = block.forward(x, &context, |mixer, x| mixer.forward(x, &context));
+        found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
     }
 }

@@ -4,11 +4,12 @@ use ansatz_core::{
     BackboneConfig, BoxedBackbone, BoxedChannel, Build, Choice, Component, ConfigError, FeatureSpec,
     Registry, Result, role,
 };
-use ansatz_ops::NormConfig;
+use ansatz_ops::{NormConfig, NormKind};
+use burn::nn::Initializer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Arrangement, Block, Positions, Residual, Scales, Stack};
+use crate::{Arrangement, Block, NormOver, Positions, Residual, Scales, Stack};
 
 /// Residual blocks of sequence mixers and channel mixers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,8 @@ pub struct StackConfig {
     pub channels: Vec<Choice<role::Channel>>,
     /// The norm of every branch, and of the first and last tokens.
     pub norm: NormConfig,
+    /// What a norm brings to one scale.
+    pub norm_over: NormOver,
     /// Where the norms stand around the branches.
     pub arrangement: Arrangement,
     /// Whether the tokens are brought to one scale before the first block.
@@ -43,6 +46,10 @@ pub struct StackConfig {
     pub mixer_scales: Vec<Scales>,
     /// Factors at every channel mixer, likewise.
     pub channel_scales: Vec<Scales>,
+    /// What each value of a branch is multiplied by at first, a finite number; the factors are then learned
+    /// (Touvron et al., CaiT, 2021, arXiv:2103.17239, equation 4). Left out: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_scale: Option<f64>,
     /// How tokens are told where they stand.
     pub positions: PositionKind,
     /// Probability with which each value of a residual branch is dropped while training, 0 up to but not
@@ -75,6 +82,7 @@ impl Default for StackConfig {
             pattern: vec![Choice::of("attention")],
             channels: vec![Choice::of("mlp")],
             norm: NormConfig::default(),
+            norm_over: NormOver::default(),
             arrangement: Arrangement::default(),
             first_norm: false,
             first_mixer_norm: true,
@@ -82,6 +90,7 @@ impl Default for StackConfig {
             closing_norm: None,
             mixer_scales: Vec::new(),
             channel_scales: Vec::new(),
+            layer_scale: None,
             positions: PositionKind::Learned,
             dropout: 0.0,
             stochastic_depth: 0.0,
@@ -145,8 +154,40 @@ impl StackConfig {
                 }
             }
         }
+        if let Some(scale) = self.layer_scale
+            && !scale.is_finite()
+        {
+            return Err(ConfigError::value("layer_scale", scale.to_string(), "a finite number"));
+        }
+        if self.arrangement == Arrangement::Single {
+            self.check_single()?;
+        }
+        let closing = self.closing_norm.unwrap_or(self.norm);
+        if self.norm_over == NormOver::Example
+            && [self.norm, closing].iter().any(|norm| norm.kind == NormKind::Batch)
+        {
+            let problem = "`example` beside a batch norm, which goes over all examples";
+            return Err(ConfigError::value("norm_over", problem, "\"token\", or another norm"));
+        }
         probability("dropout", self.dropout)?;
         probability("stochastic_depth", self.stochastic_depth)
+    }
+
+    /// Refuses what says something about a second branch or a first norm, where there is none.
+    fn check_single(&self) -> Result<(), ConfigError> {
+        if !self.channel_scales.is_empty() {
+            let problem = "the arrangement `single` has no branch of the channel mixer";
+            return Err(ConfigError::value(
+                "channel_scales",
+                problem,
+                "[], and `mixer_scales` for the one branch",
+            ));
+        }
+        if !self.first_mixer_norm {
+            let problem = "the arrangement `single` has no norm in front of a sequence mixer";
+            return Err(ConfigError::value("first_mixer_norm", problem, "true"));
+        }
+        Ok(())
     }
 
     /// Builds the stack for features of shape `input`.
@@ -159,6 +200,7 @@ impl StackConfig {
             let problem = format!("{} but the stem makes tokens of {}", self.width, input.width);
             return Err(ConfigError::value("width", problem, format!("{}", input.width)).into());
         }
+        let build = build.over(*input);
         let blocks = (0..self.depth).map(|index| self.block(index, &build.at(index, self.depth)));
         let norm = |wanted: bool, config: NormConfig| wanted.then(|| config.init(self.width, build.device));
         Ok(Stack {
@@ -166,6 +208,7 @@ impl StackConfig {
             first_norm: norm(self.first_norm, self.norm),
             blocks: blocks.collect::<Result<_>>()?,
             norm: norm(self.last_norm, self.closing_norm.unwrap_or(self.norm)),
+            norm_over: self.norm_over,
         })
     }
 
@@ -177,15 +220,23 @@ impl StackConfig {
         let mixer = mixer.init(self.width, build).map_err(|error| error.under(&path))?;
         let channel = self.channel(index, build)?;
         let depth = index as f64 / (self.depth - 1).max(1) as f64;
+        let single = self.arrangement == Arrangement::Single;
+        let layer_scale = |wanted: bool| {
+            let scale = self.layer_scale.filter(|_| wanted);
+            scale.map(|value| Initializer::Constant { value }.init([self.width], build.device))
+        };
         Ok(Block {
-            mixer_norm: norm(index > 0 || self.first_mixer_norm),
+            mixer_norm: norm(!single && (index > 0 || self.first_mixer_norm)),
             mixer,
             mixer_second_norm: norm(self.arrangement.doubled()),
+            mixer_layer_scale: layer_scale(true),
             channel_norm: norm(channel.is_some()),
             channel_second_norm: norm(channel.is_some() && self.arrangement.doubled()),
+            channel_layer_scale: layer_scale(channel.is_some() && !single),
             channel,
             residual: Residual::new(self.dropout, self.stochastic_depth * depth),
             arrangement: self.arrangement,
+            norm_over: self.norm_over,
             mixer_scales: repeated(&self.mixer_scales, index),
             channel_scales: repeated(&self.channel_scales, index),
         })
@@ -277,6 +328,11 @@ mod tests {
             ("channels = [{ kind = \"mlp\", activation = \"geluu\" }]", "backbone.channels[0].activation"),
             ("mixer_scales = [{}, { skip = inf }]", "backbone.mixer_scales[1].skip"),
             ("arrangement = \"prae\"", "backbone.arrangement"),
+            ("arrangement = \"single\"\nchannel_scales = [{}]", "backbone.channel_scales"),
+            ("arrangement = \"single\"\nfirst_mixer_norm = false", "backbone.first_mixer_norm"),
+            ("norm_over = \"example\"\nnorm = { kind = \"batch\" }", "backbone.norm_over"),
+            ("layer_scale = nan", "backbone.layer_scale"),
+            ("norm_over = \"batch\"", "backbone.norm_over"),
             ("width = 0", "backbone.width"),
             ("depth = 2000", "backbone.depth"),
             ("norm = { epsilon = 0.0 }", "backbone.norm.epsilon"),

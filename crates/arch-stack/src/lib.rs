@@ -1,4 +1,5 @@
-//! The stack: residual blocks of any pattern of sequence mixers and channel mixers.
+//! The stack: residual blocks of any pattern of sequence mixers and channel mixers; and the hierarchy, stacks over a
+//! picture that becomes coarser from stage to stage.
 //!
 //! Most architectures since the Transformer differ only in the mixer; what stands around it is the same.
 //! That frame is written once here, so that mixers are compared on equal terms and a hybrid of several is a
@@ -7,15 +8,19 @@
 mod arrangement;
 mod block;
 mod config;
+mod embedding;
+mod hierarchy;
 mod parallel;
 mod positions;
 mod recurrent;
 mod residual;
 mod stack;
 
-pub use arrangement::{Arrangement, Scales};
+pub use arrangement::{Arrangement, NormOver, Scales};
 pub use block::Block;
 pub use config::{PositionKind, StackConfig};
+pub use embedding::{Embedding, EmbeddingConfig};
+pub use hierarchy::{Hierarchy, HierarchyConfig, HierarchyStage, Stage};
 pub use parallel::{Parallel, ParallelBranch, ParallelConfig};
 pub use positions::Positions;
 pub use residual::Residual;

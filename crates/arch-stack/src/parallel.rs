@@ -127,6 +127,10 @@ impl Mixer for Parallel {
         self.forms().all(|form| form.is_some()).then_some(self)
     }
 
+    fn limit(&self) -> Option<usize> {
+        self.branches.iter().filter_map(|mixer| mixer.limit()).min()
+    }
+
     fn flops(&self, length: usize) -> u64 {
         self.branches.iter().map(|mixer| mixer.flops(length)).sum()
     }

@@ -21,12 +21,12 @@ impl Recurrent for Stack {
 
     fn step(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> Tensor<3> {
         let [_, length, _] = tokens.dims();
-        let mut tokens = self.enter(tokens, state.position);
+        let mut tokens = self.enter(tokens, state.position, context);
         for (index, block) in self.blocks.iter().enumerate() {
             tokens = block.step(tokens, state.part(&part(index)), context);
         }
         state.position += length;
-        self.leave(tokens)
+        self.leave(tokens, context)
     }
 
     fn constant_state(&self) -> bool {

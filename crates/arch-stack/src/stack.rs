@@ -1,11 +1,11 @@
 //! The stack as a backbone.
 
-use ansatz_core::{Backbone, FeatureSpec, Features, Layer, Recurrent};
+use ansatz_core::{Backbone, Context, FeatureSpec, Features, Layer, Recurrent};
 use ansatz_ops::Norm;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Tensor, assert_shape};
 
-use crate::{Block, Positions};
+use crate::{Block, NormOver, Positions};
 
 /// Positions, blocks and norms at both ends.
 ///
@@ -21,22 +21,33 @@ pub struct Stack {
     pub blocks: Vec<Block>,
     /// Behind the last block, where wanted.
     pub norm: Option<Norm>,
+    #[module(skip)]
+    pub(crate) norm_over: NormOver,
 }
 
 impl Stack {
     /// What happens before the first block, to tokens of which the first stands at position `first`.
-    pub(crate) fn enter(&self, tokens: Tensor<3>, first: usize) -> Tensor<3> {
+    pub(crate) fn enter(&self, tokens: Tensor<3>, first: usize, context: &Context) -> Tensor<3> {
         let tokens = self.positions.forward(tokens, first);
-        match &self.first_norm {
-            Some(norm) => norm.forward(tokens),
-            None => tokens,
-        }
+        self.scaled(&self.first_norm, tokens, context)
+    }
+
+    /// What all blocks make of tokens that have entered.
+    pub(crate) fn pass(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
+        self.blocks.iter().fold(tokens, |tokens, block| {
+            block.forward(tokens, context, |mixer, tokens| mixer.forward(tokens, context))
+        })
     }
 
     /// What happens behind the last block.
-    pub(crate) fn leave(&self, tokens: Tensor<3>) -> Tensor<3> {
-        match &self.norm {
-            Some(norm) => norm.forward(tokens),
+    pub(crate) fn leave(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
+        self.scaled(&self.norm, tokens, context)
+    }
+
+    /// The tokens brought to one scale, where there is a norm.
+    fn scaled(&self, norm: &Option<Norm>, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
+        match norm {
+            Some(norm) => self.norm_over.apply(norm, tokens, context.mask.as_ref()),
             None => tokens,
         }
     }
@@ -46,11 +57,8 @@ impl Backbone for Stack {
     fn forward(&self, features: Features) -> Features {
         let [batch, length, width] = features.tokens.dims();
         let context = features.context();
-        let mut tokens = self.enter(features.tokens.clone(), 0);
-        for block in &self.blocks {
-            tokens = block.forward(tokens, &context, |mixer, tokens| mixer.forward(tokens, &context));
-        }
-        let tokens = self.leave(tokens);
+        let tokens = self.pass(self.enter(features.tokens.clone(), 0, &context), &context);
+        let tokens = self.leave(tokens, &context);
         assert_shape!(tokens, [batch, length, width]);
         features.with_tokens(tokens)
     }
@@ -60,28 +68,30 @@ impl Backbone for Stack {
     }
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {
-        self.blocks.iter().all(Block::is_recurrent).then_some(self)
+        let over_tokens = self.norm_over == NormOver::Token;
+        (over_tokens && self.blocks.iter().all(Block::is_recurrent)).then_some(self)
     }
 
     fn limit(&self) -> Option<usize> {
-        self.positions.known()
+        let mixers = self.blocks.iter().filter_map(|block| block.mixer.limit());
+        mixers.chain(self.positions.known()).min()
     }
 
     fn hidden(&self, features: Features) -> Vec<Tensor<3>> {
         let context = features.context();
-        let mut hidden = vec![self.enter(features.tokens, 0)];
+        let mut hidden = vec![self.enter(features.tokens, 0, &context)];
         for block in &self.blocks {
             let tokens = hidden[hidden.len() - 1].clone();
             hidden.push(block.forward(tokens, &context, |mixer, tokens| mixer.forward(tokens, &context)));
         }
         let last = hidden[hidden.len() - 1].clone();
-        hidden.push(self.leave(last));
+        hidden.push(self.leave(last, &context));
         hidden
     }
 
     fn influence(&self, features: Features) -> Vec<(String, Tensor<4>)> {
         let context = features.context();
-        let mut tokens = self.enter(features.tokens, 0);
+        let mut tokens = self.enter(features.tokens, 0, &context);
         let mut readings = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
             tokens = block.forward(tokens, &context, |mixer, tokens| {
@@ -105,6 +115,9 @@ impl Backbone for Stack {
         // Each residual branch ends in an addition.
         let addition = tokens * input.width as u64;
         let norm = |name: String, norm: &Norm| row(name, norm.num_trainable(), tokens * norm.flops());
+        let scaling = |name: String, factors: &Option<Param<Tensor<1>>>| {
+            factors.as_ref().map(|_| row(name, input.width, addition))
+        };
         let positions = tokens * self.positions.flops(input.width);
         let mut layers = vec![row("positions".to_owned(), self.positions.num_params(), positions)];
         layers.extend(self.first_norm.as_ref().map(|first| norm("first_norm".to_owned(), first)));
@@ -115,11 +128,13 @@ impl Backbone for Stack {
             let mixing = block.mixer.flops(input.length) + addition;
             layers.extend(normed("mixer_norm", &block.mixer_norm));
             layers.push(row(name("mixer"), block.mixer.num_params(), mixing));
+            layers.extend(scaling(name("mixer_layer_scale"), &block.mixer_layer_scale));
             layers.extend(normed("mixer_second_norm", &block.mixer_second_norm));
             layers.extend(normed("channel_norm", &block.channel_norm));
             layers.extend(block.channel.as_ref().map(|channel| {
                 row(name("channel"), channel.num_params(), tokens * channel.flops() + addition)
             }));
+            layers.extend(scaling(name("channel_layer_scale"), &block.channel_layer_scale));
             layers.extend(normed("channel_second_norm", &block.channel_second_norm));
         }
         layers.extend(self.norm.as_ref().map(|last| norm("norm".to_owned(), last)));
@@ -130,7 +145,7 @@ impl Backbone for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Arrangement, PositionKind, Scales, StackConfig};
+    use crate::{Arrangement, NormOver, PositionKind, Scales, StackConfig};
     use ansatz_arch_attention::AttentionConfig;
     use ansatz_arch_channel::{GatedMlpConfig, MlpConfig, NoneConfig};
     use ansatz_conformance::Property;
@@ -181,9 +196,23 @@ mod tests {
                 channels: vec![Choice::of("gated-mlp"), Choice::of("none")],
                 ..default.clone()
             },
-            StackConfig { pattern: vec![attention(true, 2), attention(false, 2)], ..default },
+            StackConfig { pattern: vec![attention(true, 2), attention(false, 2)], ..default.clone() },
+            StackConfig {
+                pattern: vec![attention(true, 2)],
+                arrangement: Arrangement::Single,
+                layer_scale: Some(0.5),
+                channels: vec![Choice::of("mlp"), Choice::of("none")],
+                ..default.clone()
+            },
+            StackConfig {
+                pattern: vec![attention(true, 2)],
+                norm_over: NormOver::Example,
+                first_norm: true,
+                layer_scale: Some(0.5),
+                ..default
+            },
         ];
-        for (config, recurrent) in configs.iter().zip([false, true, true, true, false]) {
+        for (config, recurrent) in configs.iter().zip([false, true, true, true, false, true, false]) {
             let build =
                 |input: &FeatureSpec, device: &Device| Ok(BoxedBackbone::new(build(config, input, device)?));
             let checked = ansatz_conformance::backbone(build).named(format!("{config:?}")).check(&device);

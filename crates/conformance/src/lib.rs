@@ -37,7 +37,7 @@ mod run;
 pub use backbone::{BackboneCheck, backbone};
 pub use channel::channel;
 pub use check::Check;
-pub use mixer::{MixerCheck, Rows, mixer};
+pub use mixer::{MixerCheck, MixerOverCheck, Rows, Shapes, grids, mixer, mixer_over};
 pub use property::Property;
 pub use registry::registry;
 pub use report::{Failure, Passed, Report};

@@ -36,7 +36,7 @@ impl Network for BoxedMixer {
         None
     }
     fn any_length(&self) -> bool {
-        true
+        self.limit().is_none()
     }
 }
 

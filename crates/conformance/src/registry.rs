@@ -3,7 +3,7 @@
 use ansatz_core::{Build, FeatureSpec, Grid, Registry};
 use burn::tensor::Device;
 
-use crate::{Failure, Property, Report, backbone, channel, mixer};
+use crate::{Failure, Property, Report, Rows, backbone, channel, grids, mixer_over};
 
 /// Widths that are tried for a mixer or channel mixer; its default settings may ask for a multiple of something.
 const WIDTHS: [usize; 6] = [8, 12, 16, 24, 32, 64];
@@ -17,9 +17,11 @@ pub fn registry(registry: &Registry, device: &Device) -> Result<Report, Failure>
     for entry in registry.mixers.entries() {
         let name = format!("mixer {}", entry.kind);
         let config = entry.parse(Default::default(), registry).map_err(|error| unbuilt(&name, error))?;
-        let build = |width: usize, device: &Device| config.init(width, &Build::new(registry, device));
-        let widths: Vec<usize> = suited(&name, &WIDTHS, |width| build(*width, device))?;
-        report.extend(mixer(build).named(name).widths(widths).check(device)?);
+        let build = |input: &FeatureSpec, device: &Device| {
+            config.init(input.width, &Build::new(registry, device).over(*input))
+        };
+        let inputs = mixer_inputs(&name, |input| build(input, device))?;
+        report.extend(mixer_over(build).named(name).inputs(inputs).check(device)?);
     }
     for entry in registry.channels.entries() {
         let name = format!("channel {}", entry.kind);
@@ -39,6 +41,18 @@ pub fn registry(registry: &Registry, device: &Device) -> Result<Report, Failure>
         report.extend(backbone(build).named(name).inputs(inputs).check(device)?);
     }
     Ok(report)
+}
+
+/// Rows of the first widths that suit a mixer, or pictures where it takes no row.
+fn mixer_inputs<M>(
+    name: &str,
+    build: impl Fn(&FeatureSpec) -> ansatz_core::Result<M>,
+) -> Result<Vec<FeatureSpec>, Failure> {
+    if let Ok(widths) = suited(name, &WIDTHS, |width| build(&FeatureSpec::row(7, *width))) {
+        return Ok(Rows::of_widths(widths).specs().collect());
+    }
+    let widths: Vec<usize> = suited(name, &WIDTHS, |width| build(&grids(*width)[0]))?;
+    Ok(widths.into_iter().flat_map(grids).collect())
 }
 
 /// Shapes that are tried for a backbone: a row and a picture of the width it wants, or of usual ones.

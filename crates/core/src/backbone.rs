@@ -38,6 +38,12 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What flows between the stages of a backbone that changes the grid along the depth: into the first stage, and
+    /// behind the last block of each, before any norm that ends it. Empty where there are no such stages.
+    fn stages(&self, _features: Features) -> Vec<Features> {
+        Vec::new()
+    }
+
     /// The most tokens that the backbone can take; `None` when there is no limit.
     fn limit(&self) -> Option<usize> {
         None

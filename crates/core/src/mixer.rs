@@ -18,6 +18,11 @@ pub trait Mixer: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// The most tokens that the mixer can take; `None` when there is no limit.
+    fn limit(&self) -> Option<usize> {
+        None
+    }
+
     /// How much each position took from each other, `[batch, heads, to, from]`, rows summing to 1 where the
     /// mixer is an average; `None` where it has no such reading.
     fn influence(&self, _tokens: Tensor<3>, _context: &Context) -> Option<Tensor<4>> {

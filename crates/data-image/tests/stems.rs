@@ -19,7 +19,7 @@ fn batch(size: PictureSize) -> Batch {
 }
 
 fn patches(size: usize) -> StemConfig {
-    StemConfig::Patches(PatchesConfig { size })
+    StemConfig::Patches(PatchesConfig { size, ..PatchesConfig::default() })
 }
 
 #[test]

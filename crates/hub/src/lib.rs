@@ -22,6 +22,7 @@ mod layer_subject;
 mod linear;
 mod names;
 mod options;
+mod picture_model;
 mod tensors;
 mod values;
 mod verify;

@@ -125,6 +125,31 @@ impl Names {
         self.rules.push(Rule::Pointwise { published: published.into(), ours: ours.into() });
     }
 
+    /// A linear map of flattened patches, `ours` `[height × width × channels, outputs]`, published as the weight of a
+    /// convolution with a kernel of these sides, `[outputs, channels, height, width]`.
+    pub fn patches(&mut self, published: impl Into<String>, ours: impl Into<String>, sides: [usize; 2]) {
+        self.rules.push(Rule::Patches { published: published.into(), ours: ours.into(), sides });
+    }
+
+    /// The same with a bias.
+    pub fn patches_with_bias(&mut self, published: &str, ours: &str, sides: [usize; 2]) {
+        self.patches(format!("{published}.weight"), format!("{ours}.weight"), sides);
+        self.same(format!("{published}.bias"), format!("{ours}.bias"));
+    }
+
+    /// A batch norm with its running statistics, and the count of batches, which is no parameter of ours.
+    pub fn batch_norm(&mut self, published: &str, ours: &str) {
+        for (theirs, own) in [
+            ("weight", "gamma"),
+            ("bias", "beta"),
+            ("running_mean", "running_mean"),
+            ("running_var", "running_var"),
+        ] {
+            self.same(format!("{published}.{theirs}"), format!("{ours}.{own}"));
+        }
+        self.ignored(format!("{published}.num_batches_tracked"));
+    }
+
     /// A norm that has a scale alone.
     pub fn scale(&mut self, published: &str, ours: &str) {
         self.same(format!("{published}.weight"), format!("{ours}.scale"));
@@ -250,6 +275,7 @@ mod tests {
         names.joined_convolution("taps", &["first".to_owned(), "second".to_owned()]);
         names.reshaped("rate", &[1, 1, 4, 1], "logarithm");
         names.permuted("turned", &[2, 6], &[2, 3, 2], &[2, 1, 0], "straight");
+        names.patches("kernel", "projection", [2, 3]);
         names.ignored("buffer");
         names
     }
@@ -269,6 +295,7 @@ mod tests {
             ("second", &[4, 3]),
             ("logarithm", &[4]),
             ("straight", &[6, 2]),
+            ("projection", &[24, 5]),
         ]
         .map(|(name, shape)| (name.to_owned(), counted(shape)))
         .into()
@@ -296,6 +323,9 @@ mod tests {
         assert_eq!(published["turned"].shape, [2, 6]);
         // Ours is [2, 3, 2] from the last dimension of the published one to its first.
         assert_eq!(published["turned"].values[..7], [0.0, 6.0, 2.0, 8.0, 4.0, 10.0, 1.0]);
+        assert_eq!(published["kernel"].shape, [5, 4, 2, 3]);
+        // Output 1, channel 2, row 0, column 1 stands in row (0 · 3 + 1) · 4 + 2 of ours.
+        assert_eq!(published["kernel"].values[24 + 2 * 6 + 1], 6.0 * 5.0 + 1.0);
         published.insert("buffer".to_owned(), counted(&[1]));
         let shapes = ours().into_iter().map(|(name, values)| (name, values.shape)).collect();
         assert_eq!(table().read(&file(folder.path(), &published), &shapes).unwrap(), ours());
@@ -323,6 +353,7 @@ mod tests {
             ("taps", &[6, 2, 3]),
             ("rate", &[4]),
             ("turned", &[12]),
+            ("kernel", &[5, 4, 3, 2]),
         ] {
             let mut misshapen = published.clone();
             misshapen.insert(name.to_owned(), counted(shape));

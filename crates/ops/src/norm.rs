@@ -3,7 +3,7 @@
 use burn::module::{Module, Param, RunningState};
 use burn::nn::Initializer;
 use burn::tensor::module::layer_norm;
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +182,41 @@ impl Norm {
         std::iter::once(&self.scale).chain(&self.shift).map(|vector| vector.lazy_shape().num_elements()).sum()
     }
 
+    /// Brings all real tokens of each example to one scale together: the moments are taken over tokens and values
+    /// `[batch, length, width]`, as a group norm with a single group takes them (Wu and He 2018, arXiv:1803.08494,
+    /// equation 7). `mask` `[batch, length]` is true where a token is real; without one all are.
+    ///
+    /// # Panics
+    /// When the last dimension is not `width`, or the mask has another shape than the tokens.
+    pub fn over_example(&self, x: Tensor<3>, mask: Option<&Tensor<2, Bool>>) -> Tensor<3> {
+        let [batch, length, width] = x.dims();
+        let scale = self.scale.val();
+        assert_shape!(scale, [width]);
+        let real = mask.map(|mask| {
+            assert_shape!(mask, [batch, length]);
+            mask.clone().float().cast(x.dtype()).reshape([batch, length, 1])
+        });
+        let mean = |values: Tensor<3>| match &real {
+            Some(real) => {
+                let sum = (values * real.clone()).sum_dim(2).sum_dim(1);
+                sum / (real.clone().sum_dim(1) * width as f64).clamp_min(1.0)
+            }
+            None => values.reshape([batch, 1, length * width]).mean_dim(2),
+        };
+        let centred = match self.config.kind {
+            // The figures of a batch norm are those of the example too.
+            NormKind::Layer | NormKind::Batch => x.clone() - mean(x),
+            NormKind::Rms => x,
+        };
+        let square = mean(centred.clone() * centred.clone());
+        let scale = if self.config.unit_offset { scale + 1.0 } else { scale };
+        let normal = centred * (square + self.config.epsilon).sqrt().recip() * scale.unsqueeze();
+        match &self.shift {
+            Some(shift) => normal + shift.val().unsqueeze(),
+            None => normal,
+        }
+    }
+
     /// Floating-point operations for one token.
     pub fn flops(&self) -> u64 {
         let per_value = match self.config.kind {
@@ -335,6 +370,35 @@ mod tests {
             let expected = [[1.0f32, -1.0]].into();
             let values = config.init(2, &device).forward(x.clone()).into_data();
             values.assert_approx_eq::<f32>(&expected, Tolerance::default());
+        }
+    }
+
+    #[test]
+    fn an_example_is_one_long_token_without_its_padding() {
+        let device = Device::flex();
+        for kind in [NormKind::Layer, NormKind::Rms] {
+            let config = NormConfig { kind, epsilon: 1e-3, bias: true, unit_offset: false };
+            let mut norm = config.init(3, &device);
+            norm.scale = Param::from_tensor(Tensor::from_data([1.0, 2.0, 3.0], &device));
+            norm.shift = norm.shift.map(|_| Param::from_tensor(Tensor::from_data([0.0, 0.5, 1.0], &device)));
+            let x = random([1, 2, 4, 3], &device).reshape([2, 4, 3]) * 3.0 + 1.0;
+            let long = config.init(12, &device).forward(x.clone().reshape([2, 12])).reshape([2, 4, 3]);
+            let long = long * norm.scale.val().unsqueeze();
+            let long = match &norm.shift {
+                Some(shift) => long + shift.val().unsqueeze(),
+                None => long,
+            };
+            let found = norm.over_example(x.clone(), None);
+            found.clone().into_data().assert_approx_eq::<f32>(&long.into_data(), Tolerance::default());
+            // Padding between the tokens, large and without effect.
+            let padded = Tensor::cat(
+                vec![x.clone().narrow(1, 0, 1), x.ones_like().narrow(1, 0, 2) * 1e3, x.narrow(1, 1, 3)],
+                1,
+            );
+            let mask = Tensor::from_data([[true, false, false, true, true, true]; 2], &device);
+            let masked = norm.over_example(padded, Some(&mask));
+            let real = Tensor::cat(vec![masked.clone().narrow(1, 0, 1), masked.narrow(1, 3, 3)], 1);
+            real.into_data().assert_approx_eq::<f32>(&found.into_data(), Tolerance::default());
         }
     }
 }

@@ -3,6 +3,7 @@
 use ansatz_core::{
     BoxedHead, Component, ConfigError, Error, FeatureSpec, Registry, Result, Scorer, Target, TaskConfig,
 };
+use ansatz_ops::NormConfig;
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,12 @@ use crate::{ClassifyHead, ClassifyScorer, Pool};
 pub struct ClassifyConfig {
     /// How the tokens of an example become one.
     pub pool: Pool,
+    /// Whether the second token has a linear map of its own, and the logits are the mean of both: DeiT, whose second
+    /// token imitates a teacher. Asks for `pool = "first"`.
+    pub distilled: bool,
+    /// The norm of the token that was made, in front of the linear map. Left out: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm: Option<NormConfig>,
     /// The share of the target that is spread evenly over all classes while training, 0 up to but not
     /// including 1 (Szegedy et al. 2016, section 7).
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -23,7 +30,7 @@ pub struct ClassifyConfig {
 
 impl Default for ClassifyConfig {
     fn default() -> Self {
-        Self { pool: Pool::Mean, label_smoothing: 0.0 }
+        Self { pool: Pool::Mean, distilled: false, norm: None, label_smoothing: 0.0 }
     }
 }
 
@@ -31,9 +38,17 @@ impl Component for ClassifyConfig {
     const KIND: &'static str = "classify";
     const ABOUT: &'static str = "one of the named classes per example, by cross entropy";
     const CITATION: &'static str = "label smoothing: Szegedy et al., Rethinking the Inception Architecture for \
-        Computer Vision, 2016, arXiv:1512.00567";
+        Computer Vision, 2016, arXiv:1512.00567; distilled: Touvron et al., Training data-efficient image \
+        transformers, 2021, arXiv:2012.12877";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
+        if self.distilled && self.pool != Pool::First {
+            let problem = "the head is distilled and reads the first two tokens";
+            return Err(ConfigError::value("pool", problem, "\"first\""));
+        }
+        if let Some(Err((key, problem, expected))) = self.norm.map(|norm| norm.check()) {
+            return Err(ConfigError::value(format!("norm.{key}"), problem, expected));
+        }
         if (0.0..1.0).contains(&self.label_smoothing) {
             return Ok(());
         }
@@ -70,12 +85,24 @@ fn names(target: &Target) -> Result<&[String]> {
     }
 }
 
+impl ClassifyConfig {
+    /// Builds the head for features of shape `features` and a number of classes.
+    ///
+    /// # Errors
+    /// When a value is out of range, or a distilled head finds no second token.
+    pub fn build(&self, features: &FeatureSpec, classes: usize, device: &Device) -> Result<ClassifyHead> {
+        self.clone().complete(&Registry::default())?;
+        if self.distilled && features.length < 2 {
+            let problem = format!("the head reads two tokens, the features are {features}");
+            return Err(ConfigError::value("distilled", problem, "false").into());
+        }
+        Ok(ClassifyHead::new(self, features.width, classes, device))
+    }
+}
+
 impl TaskConfig for ClassifyConfig {
     fn head(&self, features: &FeatureSpec, target: &Target, device: &Device) -> Result<BoxedHead> {
-        self.clone().complete(&Registry::default())?;
-        let classes = names(target)?.len();
-        let head = ClassifyHead::new(features.width, classes, self.pool, self.label_smoothing, device);
-        Ok(BoxedHead::new(head))
+        Ok(BoxedHead::new(self.build(features, names(target)?.len(), device)?))
     }
 
     fn scorer(&self, target: &Target) -> Result<Box<dyn Scorer>> {
@@ -97,6 +124,19 @@ mod tests {
     }
 
     #[test]
+    fn a_distilled_head_needs_two_tokens() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let config = ClassifyConfig { distilled: true, ..ClassifyConfig::default() };
+        let message = |config: &ClassifyConfig, tokens: usize| {
+            config.build(&FeatureSpec::row(tokens, 4), 3, &device).unwrap_err().to_string()
+        };
+        assert!(message(&config, 5).contains("`pool`: the head is distilled"));
+        let first = ClassifyConfig { pool: Pool::First, ..config };
+        assert!(message(&first, 1).contains("`distilled`: the head reads two tokens"));
+        assert!(first.build(&FeatureSpec::row(2, 4), 3, &device).is_ok());
+    }
+
+    #[test]
     fn data_without_classes_are_refused() {
         let target = Target::Classes { names: Vec::new() };
         assert!(ClassifyConfig::default().scorer(&target).is_err());
@@ -109,6 +149,6 @@ mod tests {
         let config: ClassifyConfig = ansatz_core::parse("pool = \"first\"".parse().unwrap()).unwrap();
         assert_eq!(config, ClassifyConfig { pool: Pool::First, ..ClassifyConfig::default() });
         let text = toml::to_string(&config).unwrap();
-        assert_eq!(text, "pool = \"first\"\nlabel_smoothing = 0.0\n");
+        assert_eq!(text, "pool = \"first\"\ndistilled = false\nlabel_smoothing = 0.0\n");
     }
 }

@@ -15,7 +15,7 @@ pub use pixels::Pixels;
 use crate::pictures::PictureSize;
 
 /// The name of the input: values `[batch, height, width, channels]`.
-pub(crate) const INPUT: &str = "pixels";
+pub const INPUT: &str = "pixels";
 
 /// How a picture becomes tokens: `stem = "pixels"`, or `stem = { patches = { size = 4 } }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,31 +24,61 @@ pub enum StemConfig {
     /// Each pixel is a token.
     #[default]
     Pixels,
-    /// Each square patch is a token.
+    /// Each patch is a token.
     Patches(PatchesConfig),
 }
 
-/// Square patches.
+/// Patches, square unless a `width` is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PatchesConfig {
     /// Side of a patch in pixels, at least 1; must divide height and width of the picture.
     pub size: usize,
+    /// Width of a patch in pixels where it is no square, at least 1; `size` is then its height. Left out: `size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Whether a learned token stands in front of the patches, for `task.pool = "first"`. The tokens are then a
+    /// row, no longer a picture.
+    pub class_token: bool,
+    /// Whether a second learned token stands behind the class token, for `task.distilled`.
+    pub distillation_token: bool,
 }
 
 impl Default for PatchesConfig {
     fn default() -> Self {
-        Self { size: 4 }
+        Self { size: 4, width: None, class_token: false, distillation_token: false }
+    }
+}
+
+impl PatchesConfig {
+    /// Height and width of a patch in pixels.
+    pub(crate) fn sides(&self) -> [usize; 2] {
+        [self.size, self.width.unwrap_or(self.size)]
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, side) in [("size", self.size), ("width", self.width.unwrap_or(1))] {
+            if side == 0 {
+                let path = format!("stem.patches.{key}");
+                return Err(ConfigError::value(path, "0 pixels", "at least 1 pixel"));
+            }
+        }
+        if self.distillation_token && !self.class_token {
+            return Err(ConfigError::value(
+                "stem.patches.distillation_token",
+                "there is no class token in front of it",
+                "false, or class_token = true beside it",
+            ));
+        }
+        Ok(())
     }
 }
 
 impl StemConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self {
-            Self::Patches(PatchesConfig { size: 0 }) => {
-                Err(ConfigError::value("stem.patches.size", "0 pixels", "at least 1 pixel"))
-            }
-            Self::Pixels | Self::Patches(_) => Ok(()),
+            Self::Pixels => Ok(()),
+            Self::Patches(patches) => patches.check(),
         }
     }
 
@@ -64,7 +94,7 @@ impl StemConfig {
     ) -> ansatz_core::Result<BoxedStem> {
         match self {
             Self::Pixels => Ok(BoxedStem::new(Pixels::new(size, width, device))),
-            Self::Patches(patches) => Ok(BoxedStem::new(Patches::new(size, patches.size, width, device)?)),
+            Self::Patches(patches) => Ok(BoxedStem::new(Patches::new(size, patches, width, device)?)),
         }
     }
 }

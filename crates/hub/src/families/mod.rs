@@ -3,6 +3,7 @@
 mod bamba;
 mod bart;
 mod bert;
+mod convnext;
 mod decoder;
 mod dlinear;
 mod falcon_h1;
@@ -30,11 +31,13 @@ mod mixtral;
 mod modernbert;
 mod patchtsmixer;
 mod patchtst;
+mod poolformer;
 mod qwen3;
 mod qwen3_5;
 mod qwen3_hybrid;
 mod qwen3_next;
 mod recurrent_gemma;
+mod resnet;
 mod rope;
 mod rwkv4;
 mod rwkv6;
@@ -43,10 +46,13 @@ mod rwkv7_author;
 mod s4d;
 mod t5;
 mod tcn;
+mod timm_mixer;
+mod timm_resnet;
 mod torch_recurrent;
 mod transformer;
 mod tslib;
 mod tslib_patchtst;
+mod vit;
 mod xlstm;
 mod xlstm_blocks;
 
@@ -58,6 +64,7 @@ pub(crate) const ALL: &[Family] = &[
     bart::FAMILY,
     bert::FAMILY,
     bert::ROBERTA,
+    convnext::FAMILY,
     dlinear::FAMILY,
     falcon_h1::FAMILY,
     fla_delta_net::FAMILY,
@@ -84,10 +91,12 @@ pub(crate) const ALL: &[Family] = &[
     modernbert::FAMILY,
     patchtsmixer::FAMILY,
     patchtst::FAMILY,
+    poolformer::FAMILY,
     qwen3::FAMILY,
     qwen3_5::FAMILY,
     qwen3_next::FAMILY,
     recurrent_gemma::FAMILY,
+    resnet::FAMILY,
     rwkv4::FAMILY,
     rwkv6::FAMILY,
     rwkv7::FAMILY,
@@ -95,11 +104,15 @@ pub(crate) const ALL: &[Family] = &[
     s4d::FAMILY,
     t5::FAMILY,
     tcn::FAMILY,
+    timm_mixer::FAMILY,
+    timm_resnet::FAMILY,
     torch_recurrent::GRU,
     torch_recurrent::LSTM,
     torch_recurrent::RNN,
     transformer::FAMILY,
     tslib_patchtst::FAMILY,
+    vit::DEIT,
+    vit::FAMILY,
     xlstm::FAMILY,
     xlstm_blocks::FAMILY,
 ];

@@ -20,6 +20,9 @@ pub(super) enum Rule {
     Unsqueezed { published: String, ours: String, axis: usize },
     /// A linear map is published as a convolution of width 1: `[outputs, inputs, 1]`.
     Pointwise { published: String, ours: String },
+    /// A linear map of flattened patches is published as a convolution: `[outputs, channels, height, width]` is ours
+    /// `[height × width × channels, outputs]`.
+    Patches { published: String, ours: String, sides: [usize; 2] },
     /// The published tensor has the values of ours in other dimensions.
     Reshaped { published: String, shape: Vec<usize>, ours: String },
     /// The published tensor has the values of ours, in dimensions of another order.
@@ -87,6 +90,7 @@ impl Rule {
             | Self::Transposed { published, .. }
             | Self::Unsqueezed { published, .. }
             | Self::Pointwise { published, .. }
+            | Self::Patches { published, .. }
             | Self::Reshaped { published, .. }
             | Self::Permuted { published, .. }
             | Self::Interleaved { published, .. }
@@ -101,6 +105,7 @@ impl Rule {
             | Self::Transposed { ours, .. }
             | Self::Unsqueezed { ours, .. }
             | Self::Pointwise { ours, .. }
+            | Self::Patches { ours, .. }
             | Self::Reshaped { ours, .. }
             | Self::Permuted { ours, .. }
             | Self::Stacked { ours, .. } => vec![ours],
@@ -146,6 +151,13 @@ impl Rule {
             Self::Pointwise { published, ours } => {
                 let values = take(published)?.squeezed(2).and_then(|values| values.transposed());
                 give(ours, values.ok_or_else(|| shape(published))?);
+            }
+            Self::Patches { published, ours, sides } => {
+                let values = take(published)?;
+                let fits = values.shape.len() == 4 && values.shape[2..] == *sides;
+                let values = if fits { values.permuted(&[2, 3, 1, 0]) } else { None };
+                let own = shapes.get(ours).and_then(|own| values?.reshaped(own.clone()));
+                give(ours, own.ok_or_else(|| shape(published))?);
             }
             Self::Reshaped { published, ours, shape: whole } => {
                 let values = take(published)?;
@@ -198,6 +210,13 @@ impl Rule {
             }
             Self::Pointwise { published, ours: name } => {
                 Some(vec![(published.clone(), ours[name].transposed()?.unsqueezed(2)?)])
+            }
+            Self::Patches { published, ours: name, sides: [height, width] } => {
+                let values = &ours[name];
+                let &[flat, outputs] = &values.shape[..] else { return None };
+                let channels = share(&flat, height * width)?;
+                let apart = values.reshaped(vec![*height, *width, channels, outputs])?;
+                Some(vec![(published.clone(), apart.permuted(&[3, 2, 0, 1])?)])
             }
             Self::Reshaped { published, ours: name, shape } => {
                 Some(vec![(published.clone(), ours[name].reshaped(shape.clone())?)])
