@@ -46,6 +46,18 @@ fn texts_and_pairs_become_configs_that_train() {
 }
 
 #[test]
+fn a_table_of_numbers_becomes_a_config_that_trains() {
+    let program = Program::new();
+    let rows: String =
+        (0..600).map(|day| format!("{},{}\n", f64::from(day % 7) * 0.5, f64::from(day).sin())).collect();
+    program.write("flow.csv", format!("cars,rain\n{rows}"));
+    let said = program.run(&["init", "flow.csv"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("600 rows, 2 channels of numbers: cars, rain"), "{}", said.out);
+    trains(&program, "flow.toml");
+}
+
+#[test]
 fn what_nobody_recognises_is_said() {
     let program = Program::new();
     program.write("disc.iso", [0; 9]);

@@ -60,5 +60,7 @@ pub enum Purpose {
         length: usize,
         /// Steps that are foretold.
         horizon: usize,
+        /// Channels of a step.
+        channels: usize,
     },
 }

@@ -1,12 +1,15 @@
 //! The typed config of the data model.
 
+use std::path::Path;
+
 use ansatz_core::{
-    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Registry, Result,
+    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Proposal, Registry, Result,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::parts::Window;
+use crate::recognise::recognise;
 use crate::{Calendar, InstanceNorm, OpenSeries, SeriesEncoder, Source, StemConfig};
 
 /// Time series: windows of past steps, of which the next ones are foretold.
@@ -106,6 +109,10 @@ impl DataModel for SeriesConfig {
 
     fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>> {
         Ok(Box::new(SeriesEncoder::restore(preparation, self)?))
+    }
+
+    fn recognise(&self, path: &Path) -> Result<Option<Proposal>> {
+        recognise(path)
     }
 }
 

@@ -11,6 +11,7 @@ mod encoder;
 mod instance;
 mod open;
 mod parts;
+mod recognise;
 mod scaling;
 mod series;
 mod source;

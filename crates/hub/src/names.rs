@@ -137,8 +137,11 @@ impl Names {
         self.same(format!("{published}.bias"), format!("{ours}.bias"));
     }
 
-    /// A batch norm with its running statistics, and the count of batches, which is no parameter of ours.
-    pub fn batch_norm(&mut self, published: &str, ours: &str) {
+    /// The batch norm of a [`ConvNorm`] with its running statistics, and the count of batches, which is no parameter of
+    /// ours.
+    ///
+    /// [`ConvNorm`]: ansatz_ops::ConvNorm
+    pub fn convolution_norm(&mut self, published: &str, ours: &str) {
         for (theirs, own) in [
             ("weight", "gamma"),
             ("bias", "beta"),
@@ -161,7 +164,7 @@ impl Names {
         self.same(format!("{published}.bias"), format!("{ours}.shift"));
     }
 
-    /// A batch norm, with what it knows of the batches it saw.
+    /// The batch norm of tokens, likewise.
     pub fn batch_norm(&mut self, published: &str, ours: &str) {
         self.scale_and_shift(published, ours);
         self.same(format!("{published}.running_mean"), format!("{ours}.running.mean"));

@@ -92,7 +92,7 @@ fn names(options: &ResNet, config: &ResNetConfig) -> Names {
     let mut names = Names::new();
     let layer = |names: &mut Names, published: &str, ours: &str| {
         names.same(format!("{published}.convolution.weight"), format!("{ours}.conv.weight"));
-        names.batch_norm(&format!("{published}.normalization"), &format!("{ours}.norm"));
+        names.convolution_norm(&format!("{published}.normalization"), &format!("{ours}.norm"));
     };
     layer(&mut names, "resnet.embedder.embedder", "backbone.stem");
     let mut channels = options.embedding_size;

@@ -153,7 +153,7 @@ fn names(config: &ResNetConfig) -> Names {
     let mut names = Names::new();
     let layer = |names: &mut Names, [convolution, norm]: [String; 2], ours: &str| {
         names.same(format!("{convolution}.weight"), format!("{ours}.conv.weight"));
-        names.batch_norm(&norm, &format!("{ours}.norm"));
+        names.convolution_norm(&norm, &format!("{ours}.norm"));
     };
     layer(&mut names, ["conv1", "bn1"].map(str::to_owned), "backbone.stem");
     let mut channels = STEM;

@@ -91,8 +91,8 @@ schedule = {{ kind = "cosine", warmup = 0.05 }}
                 minutes = minutes(rate, examples, epochs(rate, examples, 5..=40)),
             )
         }
-        Purpose::Forecast { length, horizon } => {
-            let rate = 2000.0 * 192.0 / (length + horizon) as f64;
+        Purpose::Forecast { length, horizon, channels } => {
+            let rate = 2000.0 * 192.0 / ((length + horizon) * channels) as f64;
             format!(
                 r#"[backbone]
 # Attention among the tokens of a window; any mixer fits, see `ansatz list`.
@@ -109,8 +109,9 @@ kind = "forecast"
 [train]
 epochs = {epochs}  # about {minutes:.0} minutes on two cores
 batch_size = 32
-optimizer = {{ kind = "adamw", learning_rate = 1e-3, weight_decay = 0.01 }}
-schedule = {{ kind = "cosine", warmup = 0.05 }}
+keep = "best"
+optimizer = {{ kind = "adamw", learning_rate = 1e-3, weight_decay = 0.0 }}
+schedule = {{ kind = "cosine" }}
 "#,
                 epochs = epochs(rate, examples, 3..=30),
                 minutes = minutes(rate, examples, epochs(rate, examples, 3..=30)),
