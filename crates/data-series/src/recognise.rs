@@ -11,6 +11,9 @@ use crate::table::{Table, Wanted, wrong};
 /// Gaps of at most so many steps are filled, as by default.
 const LONGEST_GAP: usize = 6;
 
+/// From so many deviations on a value is doubtful.
+const FAR: f64 = 30.0;
+
 /// Steps that are read and steps that are foretold, by the seconds of a step: a week and a day of hours, four weeks
 /// and one of days.
 fn usual_window(step: Option<i64>) -> [usize; 2] {
@@ -129,6 +132,16 @@ fn warnings(series: &Series) -> Vec<String> {
         } else if steps > 2 && differences.iter().all(|difference| *difference == first) {
             warnings.push(format!("column `{name}` counts the rows and says nothing: leave it out"));
         }
+        let count = observed().count().max(1) as f64;
+        let mean = observed().sum::<f64>() / count;
+        let deviation = (observed().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let farthest = observed().max_by(|one, other| (one - mean).abs().total_cmp(&(other - mean).abs()));
+        if let Some(farthest) = farthest.filter(|value| (value - mean).abs() > FAR * deviation) {
+            let far = (farthest - mean).abs() / deviation;
+            warnings.push(format!(
+                "column `{name}` holds {farthest}, {far:.0} deviations from its mean: is it true?"
+            ));
+        }
     }
     warnings
 }
@@ -169,9 +182,12 @@ mod tests {
 
     #[test]
     fn gaps_and_tables_that_are_no_series_are_told() {
-        let rows: String = (0..100).map(|row| if row % 10 == 3 { ",1\n" } else { "2,3\n" }).collect();
+        let rows: String = (0..2000).map(|row| if row % 10 == 3 { ",1\n" } else { "2,3\n" }).collect();
+        let rows = rows + "4,90000\n";
         let found = proposal(&format!("a,b\n{rows}")).unwrap().expect("a series");
         assert!(found.warnings[0].contains("5.0 % of the values are missing"), "{:?}", found.warnings);
+        let doubtful = "column `b` holds 90000, 45 deviations from its mean";
+        assert!(found.warnings.iter().any(|warning| warning.contains(doubtful)), "{:?}", found.warnings);
         assert!(proposal("a\n1\n2\n").unwrap_err().to_string().contains("twenty steps"));
         assert!(proposal("name\nx\ny\n").unwrap_err().to_string().contains("no column holds numbers"));
         assert_eq!(recognise(Path::new("table.txt")).unwrap(), None);
