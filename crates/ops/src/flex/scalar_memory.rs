@@ -207,7 +207,7 @@ impl ScalarMemory<'_> {
             for row in 0..rows {
                 let of = |width: usize| row * width..(row + 1) * width;
                 let now = &kept(time)[of(KEPT * size)];
-                let [cell, normalizer] = if time == 0 {
+                let before = if time == 0 {
                     [1, 2].map(|index| &self.state(group, index)[of(size)])
                 } else {
                     [5, 6].map(|place| &kept(time - 1)[of(KEPT * size)][place * size..][..size])
@@ -216,10 +216,8 @@ impl ScalarMemory<'_> {
                     &above(time)[of(size)],
                     &later[row * narrow..][..size],
                     now,
-                    cell,
-                    normalizer,
-                    &mut of_cell[of(size)],
-                    &mut of_normalizer[of(size)],
+                    before,
+                    [&mut of_cell[of(size)], &mut of_normalizer[of(size)]],
                     &mut target[row * wide..][..4 * size],
                 );
             }
@@ -302,12 +300,13 @@ vectorized! {
     }
 
     /// One token of one example, back: the gradients of its sums, and those of cell and normalizer, which become those
-    /// of the ones before.
+    /// of the ones `before`.
     fn retreat(
-        upstream: &[f32], later: &[f32], kept: &[f32], cell: &[f32], normalizer: &[f32], of_cell: &mut [f32],
-        of_normalizer: &mut [f32], target: &mut [f32],
+        upstream: &[f32], later: &[f32], kept: &[f32], before: [&[f32]; 2], of_states: [&mut [f32]; 2],
+        target: &mut [f32],
     ) {
         let size = upstream.len();
+        let ([cell, normalizer], [of_cell, of_normalizer]) = (before, of_states);
         let [input, forget, candidate, output] = quarters(kept, size);
         let [slope, new_cell, new_normalizer, _] = quarters(&kept[4 * size..], size);
         let (later, cell, normalizer) = (&later[..size], &cell[..size], &normalizer[..size]);
