@@ -58,6 +58,31 @@ fn a_table_of_numbers_becomes_a_config_that_trains() {
 }
 
 #[test]
+fn labelled_texts_become_a_config_that_trains_and_predicts() {
+    let program = Program::new();
+    for (class, word) in [("ham", "meeting"), ("spam", "prize")] {
+        for index in 0..30 {
+            program
+                .write(&format!("mails/{class}/{index}.txt"), format!("a {word} is waiting, {word} {index}"));
+        }
+    }
+    let said = program.run(&["init", "mails"]);
+    assert!(
+        said.code == 0 && said.out.contains("texts of 2 classes: ham 30, spam 30"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+    let more = ["--set", "train.epochs=12", "--set", "train.optimizer.learning_rate=1e-2"];
+    program.succeed(&[&["train", "mails.toml", "--out", "run", "--quiet"], &more[..]].concat());
+    assert_eq!(program.read_json("run/summary.json")["test"]["accuracy"], 1.0);
+    program.write("new.txt", "Prize! Prize!");
+    let answer = program.succeed(&["predict", "run", "new.txt", "--top", "1", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!(answer["predictions"][0][0], "spam");
+}
+
+#[test]
 fn what_nobody_recognises_is_said() {
     let program = Program::new();
     program.write("disc.iso", [0; 9]);

@@ -66,6 +66,7 @@ pub fn builtin() -> Registry {
         .backbone::<ansatz_arch_series::TcnConfig>()
         .data_model::<ansatz_data_image::ImageConfig>()
         .data_model::<ansatz_data_text::TextConfig>()
+        .data_model::<ansatz_data_text::LabelledTextConfig>()
         .data_model::<ansatz_data_text::PairsConfig>()
         .data_model::<ansatz_data_text::RecallConfig>()
         .data_model::<ansatz_data_series::SeriesConfig>()

@@ -198,6 +198,11 @@ pub trait OpenData: Send + Sync {
     /// When an example cannot be read.
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch>;
 
+    /// What a person should know of the data before trusting a figure, in full sentences.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// An example as a person would look at it.
     ///
     /// # Errors

@@ -44,6 +44,11 @@ pub enum Purpose {
         /// Height and width in pixels.
         size: [usize; 2],
     },
+    /// To tell the class of a text.
+    ClassifyText {
+        /// The most tokens of a text.
+        length: usize,
+    },
     /// To foretell the next token of a text.
     ContinueText {
         /// Tokens of an example.

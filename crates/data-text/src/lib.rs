@@ -5,6 +5,7 @@
 
 mod config;
 mod encoder;
+mod labelled;
 mod open;
 mod pairs;
 mod recall;
@@ -15,6 +16,10 @@ mod tokenizer;
 
 pub use config::TextConfig;
 pub use encoder::{Prepared, TextEncoder};
+pub use labelled::{
+    LabelledFolder, LabelledSource, LabelledTable, LabelledTextConfig, LabelledTextEncoder,
+    LabelledTokenizer, OpenLabelledText,
+};
 pub use open::OpenText;
 pub use pairs::{Layout, OpenPairs, PairSource, PairsConfig, PairsEncoder};
 pub use recall::RecallConfig;

@@ -1,11 +1,13 @@
 //! What text files hold, and how they would be read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ansatz_core::{Error, Proposal, Purpose, Result, Setting};
 
-use crate::PairSource;
+use crate::labelled::{classes_of, reader};
 use crate::source::text_files;
+use crate::{LabelledFolder, LabelledSource, LabelledTable, PairSource};
 
 /// Tokens of an example, where the text is long enough.
 const LENGTH: usize = 128;
@@ -61,6 +63,102 @@ pub(crate) fn text(path: &Path) -> Result<Option<Proposal>> {
     }))
 }
 
+/// Names of columns that hold classes, in lower case.
+const LABELS: [&str; 5] = ["label", "class", "category", "topic", "sentiment"];
+
+/// Bytes from which on a column holds texts, row by row.
+const WORDY: usize = 12;
+
+/// A folder of `.txt` files per class, or a table with a column of labels and one of texts.
+pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
+    let (source, line) = if path.is_dir() {
+        let parts = path.join("train").is_dir() && path.join("test").is_dir();
+        let folders = classes_of(&if parts { path.join("train") } else { path.to_owned() })?;
+        if folders.len() < 2 {
+            return Ok(None);
+        }
+        let line = format!("source = {{ folder = {{ path = {} }} }}", Setting::quoted(path));
+        (LabelledSource::Folder(LabelledFolder { path: path.to_owned() }), line)
+    } else {
+        let Some((text, label)) = columns(path)? else { return Ok(None) };
+        let named = Setting::quoted(path);
+        let line = format!("source = {{ table = {{ path = {named}, text = {text:?}, label = {label:?} }} }}");
+        (LabelledSource::Table(LabelledTable { path: path.to_owned(), test: None, text, label }), line)
+    };
+    let found = source.read()?;
+    let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in found.train.iter().chain(found.test.iter().flatten()) {
+        *classes.entry(&text.label).or_default() += 1;
+    }
+    let counts: Vec<String> = classes.iter().map(|(class, count)| format!("{class} {count}")).collect();
+    let mut words: Vec<usize> = found.train.iter().map(|text| text.text.split_whitespace().count()).collect();
+    words.sort_unstable();
+    let (median, longest) = (words[words.len() / 2], words[words.len() - 1]);
+    let length = (longest * 5 / 4).next_power_of_two().clamp(16, 256);
+    let mut warnings = Vec::new();
+    let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
+    if *most >= 10 * least {
+        warnings.push(format!(
+            "the largest class has {most} texts and the smallest {least}: accuracy says little"
+        ));
+    }
+    let distinct: std::collections::HashSet<&str> =
+        found.train.iter().map(|text| text.text.as_str()).collect();
+    if distinct.len() < found.train.len() {
+        warnings.push(format!("texts that come again: {}", found.train.len() - distinct.len()));
+    }
+    let known = found.train.iter().map(|text| text.text.as_str()).collect::<std::collections::HashSet<_>>();
+    let leaked = found.test.iter().flatten().filter(|text| known.contains(text.text.as_str())).count();
+    if leaked > 0 {
+        warnings.push(format!("texts in train and test, which make the test too easy: {leaked}"));
+    }
+    Ok(Some(Proposal {
+        seen: vec![
+            format!("texts of {} classes: {}", counts.len(), counts.join(", ")),
+            format!("{median} words in the middle, {longest} at the most"),
+            match &found.test {
+                Some(_) => "parts of their own: train and test".to_owned(),
+                None => "no parts of their own: a share of each class will be kept for testing".to_owned(),
+            },
+        ],
+        warnings,
+        settings: vec![
+            Setting::new(line, ""),
+            Setting::new("tokenizer = { words = 20000 }", "or \"bytes\", or { file = \"tokenizer.json\" }"),
+            Setting::new(
+                format!("length = {length}"),
+                "tokens at the most; longer texts are cut, and counted",
+            ),
+            Setting::new("validation = { fraction = 0.1 }", "of each class, for choosing the best weights"),
+        ],
+        purpose: Purpose::ClassifyText { length },
+        examples: found.train.len(),
+    }))
+}
+
+/// The columns of texts and of labels in the table at `path`, if it has them.
+fn columns(path: &Path) -> Result<Option<(String, String)>> {
+    let is_table = |ending: &std::ffi::OsStr| ["csv", "tsv"].iter().any(|known| ending == *known);
+    if !path.is_file() || !path.extension().is_some_and(is_table) {
+        return Ok(None);
+    }
+    let mut reader = reader(path)?;
+    let Ok(header) = reader.headers().cloned() else { return Ok(None) };
+    let is_label = |name: &&str| LABELS.contains(&name.trim().to_lowercase().as_str());
+    let Some(label) = header.iter().find(is_label) else { return Ok(None) };
+    // The column with the longest cells holds the texts.
+    let (mut lengths, mut rows) = (vec![0; header.len()], 0);
+    for row in reader.records().take(100).filter_map(std::result::Result::ok) {
+        rows += 1;
+        for (length, cell) in lengths.iter_mut().zip(&row) {
+            *length += cell.len();
+        }
+    }
+    let others = header.iter().zip(lengths).filter(|(name, _)| *name != label);
+    let text = others.max_by_key(|(_, length)| *length).filter(|(_, length)| *length >= WORDY * rows);
+    Ok(text.map(|(text, _)| (text.to_owned(), label.to_owned())))
+}
+
 /// A `.tsv` file of pairs.
 pub(crate) fn pairs(path: &Path) -> Result<Option<Proposal>> {
     if !path.is_file() || path.extension().is_none_or(|ending| ending != "tsv") {
@@ -114,6 +212,31 @@ mod tests {
         std::fs::write(folder.path().join("empty.txt"), "").unwrap();
         assert!(text(&folder.path().join("empty.txt")).unwrap_err().to_string().contains("0 bytes"));
         assert_eq!(text(&folder.path().join("table.csv")).unwrap(), None);
+    }
+
+    #[test]
+    fn texts_with_classes_are_recognised_by_folders_or_by_a_column_of_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("news.csv");
+        let rows: String =
+            (0..30).map(|index| format!("{},{index},a story about {index}\n", index % 3)).collect();
+        std::fs::write(&path, format!("Topic,number,body\n{rows}0,1,a story about 0\n")).unwrap();
+        let proposal = labelled(&path).unwrap().expect("a table of texts");
+        assert_eq!(proposal.seen[0], "texts of 3 classes: 0 11, 1 10, 2 10");
+        assert!(proposal.settings[0].line.contains("text = \"body\", label = \"Topic\""));
+        assert_eq!(proposal.warnings, ["texts that come again: 1"]);
+        assert_eq!(proposal.purpose, Purpose::ClassifyText { length: 16 });
+        // Numbers are no texts, and without labels there are no classes.
+        for text in ["class,value\na,1.5\n", "name,body\na,a story about it\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(labelled(&path).unwrap(), None, "{text}");
+        }
+        for class in ["ham", "spam"] {
+            std::fs::create_dir(folder.path().join(class)).unwrap();
+            std::fs::write(folder.path().join(class).join("1.txt"), class).unwrap();
+        }
+        let proposal = labelled(folder.path()).unwrap().expect("class folders");
+        assert_eq!(proposal.seen[0], "texts of 2 classes: ham 1, spam 1");
     }
 
     #[test]

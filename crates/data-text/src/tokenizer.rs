@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ansatz_core::{ConfigError, Error, Result, Sentence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokenizers::{Normalizer as _, PreTokenizer as _};
 
 /// How text is cut into tokens: `tokenizer = "bytes"`, or `tokenizer = { file = "tokenizer.json" }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -130,6 +131,24 @@ impl Tokenizer {
             Self::Bytes => None,
             Self::Learned(inner) => inner.token_to_id(name),
         }
+    }
+
+    /// What `text` is cut into before tokens are looked up; bytes are cut into none.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot cut it.
+    pub(crate) fn words(&self, text: &str) -> Result<Vec<String>> {
+        let Self::Learned(inner) = self else { return Ok(Vec::new()) };
+        let failed = |error: tokenizers::Error| Error::Failed(format!("cutting a text into words: {error}"));
+        let mut cut = tokenizers::PreTokenizedString::from(text);
+        if let Some(normalizer) = inner.get_normalizer() {
+            cut.normalize(|part| normalizer.normalize(part)).map_err(failed)?;
+        }
+        if let Some(pre_tokenizer) = inner.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut cut).map_err(failed)?;
+        }
+        let places = (tokenizers::OffsetReferential::Normalized, tokenizers::OffsetType::Byte);
+        Ok(cut.get_splits(places.0, places.1).into_iter().map(|(word, ..)| word.to_owned()).collect())
     }
 
     /// The tokens of `text`, and nothing around them.

@@ -91,6 +91,9 @@ impl Session<'_> {
             steps_per_epoch: self.pace.steps_per_epoch(),
             total_steps: self.total_steps,
         })?;
+        for text in self.data.notes() {
+            self.tell(&Event::Noted { text })?;
+        }
         let now = Instant::now();
         let mut clocks = Clocks { before: self.state.seconds, sitting: now, steps: now, examples: 0 };
         let (learner, ended) = self.learn(learner, &mut clocks)?;

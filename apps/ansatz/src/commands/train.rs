@@ -130,9 +130,9 @@ fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error
             format!("ansatz generate {run} --prompt \"word\"")
         }
         (Some(_), Target::Tokens { .. }) => format!("ansatz generate {run} --prompt \"To be\""),
-        (Some(_), _) => format!("ansatz embed {run} \"some words\""),
+        (Some(_), Target::Classes { .. }) => format!("ansatz predict {run} TEXT.txt"),
         (None, Target::Tokens { .. }) => format!("ansatz evaluate {run}"),
-        (None, Target::Series { .. }) => format!("ansatz predict {run} SERIES.csv"),
+        (_, Target::Series { .. }) => format!("ansatz predict {run} SERIES.csv"),
         (None, Target::Classes { .. }) => format!("ansatz predict {run} PICTURE.png"),
     })
 }

@@ -34,6 +34,32 @@ schedule = {{ kind = "one-cycle" }}
                 minutes = minutes(rate, examples, epochs(rate, examples, 8..=60)),
             )
         }
+        Purpose::ClassifyText { length } => {
+            let rate = 3000.0 * 64.0 / length as f64;
+            format!(
+                r#"[backbone]
+# A short convolution sees phrases; the mean over all words tells the class. Any mixer fits, see `ansatz list`.
+kind = "stack"
+width = 64
+depth = 1
+positions = "none"
+pattern = [{{ kind = "short-convolution" }}]
+channels = [{{ kind = "mlp", expansion = 2.0 }}]
+dropout = 0.3
+
+[task]
+kind = "classify"
+
+[train]
+epochs = {epochs}  # about {minutes:.0} minutes on two cores
+batch_size = 32
+optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
+schedule = {{ kind = "one-cycle" }}
+"#,
+                epochs = epochs(rate, examples, 5..=30),
+                minutes = minutes(rate, examples, epochs(rate, examples, 5..=30)),
+            )
+        }
         Purpose::ContinueText { length } => {
             let steps = 1500;
             let batch = (1024 / length).max(1);

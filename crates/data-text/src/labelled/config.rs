@@ -1,0 +1,131 @@
+//! The typed config of the data model.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{
+    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Proposal, Registry, Result,
+};
+use ansatz_data::Share;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{LabelledSource, LabelledTextEncoder, OpenLabelledText};
+use crate::recognise;
+use crate::stem::EmbeddingConfig;
+
+/// Texts with a class each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LabelledTextConfig {
+    /// Where the texts come from.
+    pub source: LabelledSource,
+    /// How they are cut into tokens.
+    pub tokenizer: LabelledTokenizer,
+    /// The most tokens of a text, 1 up to 1048576; what is longer is cut at its end.
+    #[schemars(range(min = 1, max = 1048576))]
+    pub length: usize,
+    /// What is taken off for testing, class by class, where the source has no test part of its own.
+    pub test: Share,
+    /// What is taken off the rest, class by class, for choosing.
+    pub validation: Share,
+    /// Seed of these two; independent of the run's seed.
+    pub split_seed: u64,
+    /// How a token becomes a vector.
+    pub embedding: EmbeddingConfig,
+}
+
+/// How texts are cut into tokens: `tokenizer = { words = 20000 }`, `tokenizer = "bytes"`, or
+/// `tokenizer = { file = "tokenizer.json" }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelledTokenizer {
+    /// Words in lower case, and what stands between them other than space: so many of the most frequent ones of the
+    /// training part that come twice at least. All others are one token.
+    Words(usize),
+    /// Every byte of the text's UTF-8.
+    Bytes,
+    /// A `tokenizer.json` as Hugging Face's tokenizers write it.
+    File(PathBuf),
+}
+
+impl Default for LabelledTextConfig {
+    fn default() -> Self {
+        Self {
+            source: LabelledSource::default(),
+            tokenizer: LabelledTokenizer::Words(20_000),
+            length: 256,
+            test: Share::Fraction(0.2),
+            validation: Share::Fraction(0.1),
+            split_seed: 0,
+            embedding: EmbeddingConfig::default(),
+        }
+    }
+}
+
+impl Component for LabelledTextConfig {
+    const KIND: &'static str = "labelled-text";
+    const ABOUT: &'static str =
+        "texts with a class each: a folder per class, or a table with a column of labels";
+    const CITATION: &'static str = "";
+
+    fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
+        self.source.check()?;
+        match &self.tokenizer {
+            LabelledTokenizer::Words(0) => {
+                return Err(ConfigError::value("tokenizer.words", "0 words", "at least one word"));
+            }
+            LabelledTokenizer::File(path) if path.as_os_str().is_empty() => {
+                let expected = "the path of a tokenizer.json";
+                return Err(ConfigError::value("tokenizer.file", "no file is named", expected));
+            }
+            _ => {}
+        }
+        if !(1..=1 << 20).contains(&self.length) {
+            return Err(ConfigError::value("length", self.length.to_string(), "1 up to 1048576"));
+        }
+        for (name, share) in [("test", self.test), ("validation", self.validation)] {
+            if let Share::Fraction(fraction) = share
+                && !(0.0..1.0).contains(&fraction)
+            {
+                return Err(ConfigError::value(name, fraction.to_string(), "0 or more and below 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DataModel for LabelledTextConfig {
+    fn open(&self, _places: &Places) -> Result<Box<dyn OpenData>> {
+        Ok(Box::new(OpenLabelledText::open(self)?))
+    }
+
+    fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>> {
+        Ok(Box::new(LabelledTextEncoder::restore(preparation, self)?))
+    }
+
+    fn recognise(&self, path: &Path) -> Result<Option<Proposal>> {
+        recognise::labelled(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        let read: Result<LabelledTextConfig, ConfigError> = ansatz_core::parse(text.parse().expect("TOML"));
+        let checked = read.and_then(|mut config| config.complete(&Registry::default()));
+        checked.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        assert!(message("length = 0").contains("`length`"));
+        assert!(message("tokenizer = { words = 0 }").contains("`tokenizer.words`"));
+        assert!(message("tokenizer = { file = '' }").contains("`tokenizer.file`"));
+        assert!(message("validation = { fraction = -0.1 }").contains("`validation`"));
+        assert!(message("source = { table = { path = 'a.csv', text = 'a', label = 'a' } }").contains("`a`"));
+        assert!(message("source = { table = { path = 'a.csv', txt = 'a' } }").contains("`text`"));
+        assert!(message("lenght = 3").contains("did you mean `length`?"));
+    }
+}

@@ -1,0 +1,154 @@
+//! Fitted preprocessing: from a text to what the network reads, and the names of the classes.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{Batch, BoxedStem, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets};
+use burn::tensor::{Device, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::LabelledTextConfig;
+use crate::encoder::padded;
+use crate::source::text_files;
+use crate::stem::{EmbeddingConfig, MASK, TOKENS};
+use crate::tokenizer::Tokenizer;
+
+/// What a run must keep to read texts as it did in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Prepared {
+    /// The `tokenizer.json`; none where every byte is a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokenizer: Option<String>,
+    /// The most tokens of a text.
+    length: usize,
+    /// Names of the classes, in the order of their indices.
+    classes: Vec<String>,
+}
+
+/// Fitted preprocessing of texts with classes.
+#[derive(Debug, Clone)]
+pub struct LabelledTextEncoder {
+    tokenizer: Tokenizer,
+    length: usize,
+    embedding: EmbeddingConfig,
+    target: Target,
+}
+
+impl LabelledTextEncoder {
+    pub(super) fn new(tokenizer: Tokenizer, classes: Vec<String>, config: &LabelledTextConfig) -> Self {
+        Self {
+            tokenizer,
+            length: config.length,
+            embedding: config.embedding.clone(),
+            target: Target::Classes { names: classes },
+        }
+    }
+
+    /// From what a run kept.
+    ///
+    /// # Errors
+    /// When `preparation` is of another data model.
+    pub fn restore(preparation: &Preparation, config: &LabelledTextConfig) -> Result<Self> {
+        let damaged = |problem: String| {
+            let expected = "what the data model `labelled-text` keeps";
+            Error::input("the run's preparation", problem, expected, "use a whole run of labelled texts")
+        };
+        let kept: Prepared =
+            serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
+        let tokenizer = match &kept.tokenizer {
+            Some(text) => Tokenizer::from_json(text).map_err(damaged)?,
+            None => Tokenizer::Bytes,
+        };
+        let config = LabelledTextConfig { length: kept.length, ..config.clone() };
+        Ok(Self::new(tokenizer, kept.classes, &config))
+    }
+
+    /// The tokens of a text, cut at its end; of a text without any, the first token of the vocabulary.
+    pub(super) fn tokens(&self, text: &str) -> Result<Sentence> {
+        let mut sentence = self.tokenizer.encode_sentence(text, self.length)?;
+        if sentence.tokens.is_empty() {
+            sentence.tokens.push(0);
+        }
+        Ok(sentence)
+    }
+
+    /// Rows of tokens with their classes as a batch.
+    pub(super) fn batch(&self, rows: &[&[u32]], targets: Targets) -> Batch {
+        Batch { examples: rows.len(), inputs: padded(rows, [TOKENS, MASK]), targets }
+    }
+}
+
+impl Codec for LabelledTextEncoder {
+    fn vocabulary(&self) -> usize {
+        self.tokenizer.vocabulary()
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer.encode(text)
+    }
+
+    fn encode_sentence(&self, text: &str) -> Result<Sentence> {
+        self.tokens(text)
+    }
+
+    fn inputs(&self, tokens: &[u32]) -> Vec<(String, TensorData)> {
+        padded(&[tokens], [TOKENS, MASK])
+    }
+
+    fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
+        self.tokenizer.decode(tokens)
+    }
+}
+
+impl Encoder for LabelledTextEncoder {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn preparation(&self) -> Result<Preparation> {
+        let Target::Classes { names } = &self.target else {
+            return Err(Error::Failed("labelled texts have classes".to_owned()));
+        };
+        let tokenizer = self.tokenizer.to_json()?;
+        let kept = Prepared { tokenizer, length: self.length, classes: names.clone() };
+        serde_json::to_value(kept)
+            .map_err(|error| Error::Failed(format!("the preparation of labelled texts: {error}")))
+    }
+
+    fn codec(&self) -> Option<&dyn Codec> {
+        Some(self)
+    }
+
+    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+        let (vocabulary, width) = (self.tokenizer.vocabulary(), width.unwrap_or(64));
+        Ok(BoxedStem::new(self.embedding.build(vocabulary, self.length, width, device)?))
+    }
+
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        text_files(path)
+    }
+
+    fn encode(&self, path: &Path) -> Result<Batch> {
+        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let sentence = self.tokens(&String::from_utf8_lossy(&bytes))?;
+        Ok(self.batch(&[&sentence.tokens], Targets::Unknown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_encoder_is_the_one_that_was_kept() {
+        let config = LabelledTextConfig { length: 3, ..LabelledTextConfig::default() };
+        let classes = vec!["no".to_owned(), "yes".to_owned()];
+        let encoder = LabelledTextEncoder::new(Tokenizer::Bytes, classes, &config);
+        let kept = encoder.preparation().unwrap();
+        let restored = LabelledTextEncoder::restore(&kept, &LabelledTextConfig::default()).unwrap();
+        assert_eq!(restored.preparation().unwrap(), kept);
+        assert_eq!(restored.tokens("abcd").unwrap(), Sentence { tokens: vec![97, 98, 99], cut: 1 });
+        assert_eq!(restored.tokens("").unwrap(), Sentence { tokens: vec![0], cut: 0 });
+        assert!(LabelledTextEncoder::restore(&serde_json::json!({ "size": 3 }), &config).is_err());
+    }
+}

@@ -1,0 +1,232 @@
+//! Where texts with classes come from.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{ConfigError, Error, Result, nearest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::source::text_files;
+
+/// Where texts with classes come from: `source = { folder = { path = "mails" } }`, or
+/// `source = { table = { path = "news.csv", text = "body", label = "topic" } }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelledSource {
+    /// `.txt` files in folders named after their classes.
+    Folder(LabelledFolder),
+    /// A table with a text and a label in each row.
+    Table(LabelledTable),
+}
+
+/// `.txt` files in folders named after their classes. Where `path` holds the folders `train` and `test`, these are the
+/// parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelledFolder {
+    /// The folder that holds a folder per class, or `train` and `test` with a folder per class each.
+    pub path: PathBuf,
+}
+
+/// A table whose first line names the columns: cells parted by tabs in a `.tsv` or `.tab` file, else by commas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelledTable {
+    /// The file.
+    pub path: PathBuf,
+    /// A file of the same columns that is the test part. Left out: a share of each class is taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// The column of texts.
+    pub text: String,
+    /// The column of labels.
+    pub label: String,
+}
+
+impl Default for LabelledSource {
+    fn default() -> Self {
+        Self::Folder(LabelledFolder { path: PathBuf::from("texts") })
+    }
+}
+
+/// A text with its class, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Labelled {
+    pub(crate) text: String,
+    pub(crate) label: String,
+    pub(crate) place: String,
+}
+
+/// What a source holds: the test part is `None` where it is yet to be taken off.
+pub(crate) struct Found {
+    pub(crate) train: Vec<Labelled>,
+    pub(crate) test: Option<Vec<Labelled>>,
+}
+
+impl LabelledSource {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Table(LabelledTable { text, label, .. }) if text == label => {
+                let problem = format!("`{label}` is the column of texts");
+                Err(ConfigError::value("source.table.label", problem, "another column"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All texts.
+    ///
+    /// # Errors
+    /// When a file cannot be read, lacks a column, or a row is not what it should be.
+    pub(crate) fn read(&self) -> Result<Found> {
+        match self {
+            Self::Folder(LabelledFolder { path }) => {
+                let (train, test) = (path.join("train"), path.join("test"));
+                if train.is_dir() && test.is_dir() {
+                    return Ok(Found { train: folder(&train)?, test: Some(folder(&test)?) });
+                }
+                Ok(Found { train: folder(path)?, test: None })
+            }
+            Self::Table(config) => {
+                let read = |path: &Path| table(path, &config.text, &config.label);
+                Ok(Found { train: read(&config.path)?, test: config.test.as_deref().map(read).transpose()? })
+            }
+        }
+    }
+}
+
+/// The folders inside `path` that hold `.txt` files, by name.
+pub(crate) fn classes_of(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(path).map_err(Error::file(path, "read"))?;
+    let mut classes = Vec::new();
+    for entry in entries {
+        let inner = entry.map_err(Error::file(path, "read"))?.path();
+        if inner.is_dir() && text_files(&inner).is_ok() {
+            classes.push(inner);
+        }
+    }
+    classes.sort();
+    Ok(classes)
+}
+
+fn folder(path: &Path) -> Result<Vec<Labelled>> {
+    let mut texts = Vec::new();
+    for class in classes_of(path)? {
+        let label = class.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for file in text_files(&class)? {
+            let bytes = std::fs::read(&file).map_err(Error::file(&file, "read"))?;
+            // What is no UTF-8 is read all the same: mails of an older time are not.
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            texts.push(Labelled { text, label: label.clone(), place: file.display().to_string() });
+        }
+    }
+    if texts.is_empty() {
+        let expected = "a folder of .txt files per class";
+        let remedy = "put the texts of each class into a folder with the name of the class";
+        return Err(Error::input(path.display(), "it holds no folders with .txt files", expected, remedy));
+    }
+    Ok(texts)
+}
+
+/// A reader of the table at `path`.
+pub(crate) fn reader(path: &Path) -> Result<csv::Reader<std::fs::File>> {
+    let file = std::fs::File::open(path).map_err(Error::file(path, "read"))?;
+    let tabs = path.extension().is_some_and(|ending| ending == "tsv" || ending == "tab");
+    let mut builder = csv::ReaderBuilder::new();
+    // Quotation marks part no cells in files whose cells are parted by tabs.
+    builder.delimiter(if tabs { b'\t' } else { b',' }).quoting(!tabs).flexible(true);
+    Ok(builder.from_reader(file))
+}
+
+fn table(path: &Path, text: &str, label: &str) -> Result<Vec<Labelled>> {
+    let wrong = |problem: String, expected: String, remedy: String| {
+        Error::input(path.display(), problem, expected, remedy)
+    };
+    let unreadable = |error: csv::Error| {
+        let expected = "text in UTF-8, whose first line names the columns".to_owned();
+        wrong(format!("no table: {error}"), expected, "mend the file, or name another one".to_owned())
+    };
+    let mut reader = reader(path)?;
+    let header = reader.headers().map_err(unreadable)?.clone();
+    let column = |name: &str| {
+        header.iter().position(|known| known == name).ok_or_else(|| {
+            let known: Vec<&str> = header.iter().collect();
+            let remedy = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "name a column of the file".to_owned(),
+            };
+            wrong(format!("it has no column `{name}`"), format!("one of {}", known.join(", ")), remedy)
+        })
+    };
+    let [text, label] = [column(text)?, column(label)?];
+    let mut texts = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(unreadable)?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let place = format!("{}, line {line}", path.display());
+        let cells = row.len();
+        if cells != header.len() {
+            let problem = format!("line {line} has {cells} cells");
+            let expected = format!("{}, one for each column of the first line", header.len());
+            return Err(wrong(problem, expected, "mend or remove the line".to_owned()));
+        }
+        let class = row[label].trim();
+        if class.is_empty() {
+            let problem = format!("line {line} has no label");
+            return Err(wrong(problem, "a class".to_owned(), "give one, or remove the line".to_owned()));
+        }
+        texts.push(Labelled { text: row[text].to_owned(), label: class.to_owned(), place });
+    }
+    if texts.is_empty() {
+        let expected = "rows of a text and a label behind the line of column names".to_owned();
+        return Err(wrong("it has no rows".to_owned(), expected, "give another file".to_owned()));
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<Vec<[String; 2]>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let source = LabelledTable { path, test: None, text: "body".to_owned(), label: "topic".to_owned() };
+        let found = LabelledSource::Table(source).read()?;
+        Ok(found.train.into_iter().map(|text| [text.label, text.text]).collect())
+    }
+
+    #[test]
+    fn tables_of_commas_and_of_tabs_are_read() {
+        let rows = read("a.csv", "topic,n,body\nsport,1,\"a ball, round\"\nart,2,paint\n").unwrap();
+        assert_eq!(rows, [["sport", "a ball, round"], ["art", "paint"]]);
+        let rows = read("a.tsv", "body\ttopic\nsay \"no\tsport\n").unwrap();
+        assert_eq!(rows, [["sport", "say \"no"]]);
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_are_named() {
+        let message = |text: &str| read("a.csv", text).unwrap_err().to_string();
+        assert!(message("topic,text\nx,y\n").contains("it has no column `body`"));
+        assert!(message("topic,body\nx\n").contains("line 2 has 1 cells"));
+        assert!(message("topic,body\nx,y\n ,z\n").contains("line 3 has no label"));
+        assert!(message("topic,body\n").contains("it has no rows"));
+    }
+
+    #[test]
+    fn a_folder_per_class_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("ham/1.txt", &b"hello"[..]), ("spam/1.txt", b"win \xff"), ("spam/2.txt", b"")] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let source = LabelledSource::Folder(LabelledFolder { path: folder.path().to_owned() });
+        let texts = source.read().unwrap().train;
+        let found: Vec<_> = texts.iter().map(|text| (text.label.as_str(), text.text.as_str())).collect();
+        assert_eq!(found, [("ham", "hello"), ("spam", "win \u{fffd}"), ("spam", "")]);
+        let empty = LabelledSource::Folder(LabelledFolder { path: folder.path().join("ham") });
+        assert!(empty.read().err().expect("no classes").to_string().contains("no folders"));
+    }
+}
