@@ -101,7 +101,7 @@ pub(crate) struct Train {
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// A folder of pictures per class, text, pairs of texts, or a series
+    /// A folder of pictures or texts per class, text, pairs of texts, a table of labelled texts, or a series
     pub path: PathBuf,
     /// Where to write the config [default: NAME-OF-PATH.toml]
     #[arg(long, value_name = "FILE")]

@@ -45,7 +45,7 @@ pub fn draft(path: &Path, registry: &Registry) -> Result<Draft> {
         path.display(),
         "no data model recognises what is there",
         format!(
-            "a folder of pictures per class, text files (.txt), pairs of texts (.tsv: source, tab, target), a series \
+            "a folder of pictures or texts per class, text files (.txt), pairs of texts (.tsv: source, tab, target), a series \
              (.csv), or what a data model of your own reads\n  known are {}",
             known.join("\n    ")
         ),
