@@ -239,7 +239,7 @@ mod tests {
         let proposal = recognise(folder.path()).unwrap().expect("class folders");
         assert_eq!(proposal.seen[0], "12 pictures in 2 classes: cat 6, owl 6");
         assert_eq!(proposal.seen[1], "all 16×20 pixels, grey");
-        assert_eq!(proposal.purpose, Purpose::ClassifyPictures { size: [16, 16] });
+        assert_eq!(proposal.purpose, Purpose::ClassifyPictures { size: [20, 20] });
         assert!(proposal.settings[0].line.contains("channels = 1"), "{:?}", proposal.settings);
         assert_eq!((proposal.warnings.len(), proposal.examples), (0, 12));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ansatz_core::{Error, Proposal, Purpose, Result, Setting};
+use ansatz_core::{Error, Places, Proposal, Purpose, Result, Setting};
 
 use crate::labelled::{classes_of, reader};
 use crate::source::text_files;
@@ -85,7 +85,8 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
         let line = format!("source = {{ table = {{ path = {named}, text = {text:?}, label = {label:?} }} }}");
         (LabelledSource::Table(LabelledTable { path: path.to_owned(), test: None, text, label }), line)
     };
-    let found = source.read()?;
+    // A source of files needs no place for sets.
+    let found = source.read(&Places { data: path.to_owned() })?;
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     for text in found.train.iter().chain(found.test.iter().flatten()) {
         *classes.entry(&text.label).or_default() += 1;

