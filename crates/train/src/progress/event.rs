@@ -73,7 +73,7 @@ pub struct StepFigures {
     pub step: u64,
     /// Epochs done, fractions included.
     pub epoch: f64,
-    /// Mean loss of the step's examples, in nats.
+    /// Mean loss of the step's examples; where it is a surprise, in nats.
     pub loss: f64,
     /// The learning rate that was used.
     pub learning_rate: f64,

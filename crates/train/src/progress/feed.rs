@@ -93,11 +93,8 @@ impl<R: MetricsRenderer> Feed<R> {
 
     /// A figure as the renderer takes it; makes the figure known the first time.
     fn state(&mut self, name: &str, value: f64, higher_is_better: bool) -> MetricState {
-        let (unit, value) = match name {
-            "loss" => (Some("nats"), value),
-            _ if is_share(name) => (Some("%"), value * 100.0),
-            _ => (None, value),
-        };
+        // What a loss is counted in depends on the task, which nobody knows here.
+        let (unit, value) = if is_share(name) { (Some("%"), value * 100.0) } else { (None, value) };
         let name = heading(name);
         let metric_id = MetricId::new(Arc::new(name.clone()));
         if self.registered.insert(name.clone()) {
@@ -227,7 +224,7 @@ mod tests {
             "items 0",
             "epoch 1",
             "items 100",
-            "register Loss (nats)",
+            "register Loss",
             "train 0.5000",
             "register Learning rate",
             "train 2.00e-4",
