@@ -8,6 +8,7 @@ use ansatz_core::{Error, Proposal, Purpose, Result, Setting};
 use image::DynamicImage;
 
 use crate::decode::{decode, picture_files};
+use crate::source::folders_of;
 
 /// Sides of pictures that a network on a processor learns from in minutes.
 const LARGEST_SIDE: usize = 64;
@@ -131,21 +132,6 @@ fn is_coloured(picture: &DynamicImage) -> bool {
     picture.color().has_color() && picture.to_rgb8().pixels().any(|pixel| pixel.0 != [pixel.0[0]; 3])
 }
 
-/// The folders inside `folder` that hold pictures, by name.
-fn classes_of(folder: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(folder).map_err(Error::file(folder, "read"))?;
-    let mut classes = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::file(folder, "read"))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && !name.starts_with('.') && picture_files(&path).is_ok() {
-            classes.push(name);
-        }
-    }
-    classes.sort();
-    Ok(classes)
-}
-
 /// A folder with a folder of pictures per class, or with `train` and `test` of these.
 pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     if !path.is_dir() {
@@ -153,7 +139,8 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     }
     let (train, test) = (path.join("train"), path.join("test"));
     let parts = if train.is_dir() && test.is_dir() { vec![train, test] } else { vec![path.to_owned()] };
-    let classes = classes_of(&parts[0])?;
+    let mut classes = folders_of(&parts[0])?;
+    classes.retain(|class| picture_files(&parts[0].join(class)).is_ok());
     if classes.len() < 2 {
         if picture_files(path).is_ok() {
             return Err(Error::input(

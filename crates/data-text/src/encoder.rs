@@ -69,10 +69,7 @@ impl TextEncoder {
         };
         let kept: Prepared =
             serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
-        let tokenizer = match &kept.tokenizer {
-            Some(text) => Tokenizer::from_json(text).map_err(damaged)?,
-            None => Tokenizer::Bytes,
-        };
+        let tokenizer = Tokenizer::restore(kept.tokenizer.as_deref()).map_err(damaged)?;
         let encoder = Self::new(tokenizer, kept.vocabulary, kept.length, embedding);
         Ok(Self { sentence: kept.sentence, end: kept.end, ..encoder })
     }

@@ -1,6 +1,6 @@
 //! What text files hold, and how they would be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use ansatz_core::{Error, Places, Proposal, Purpose, Result, Setting};
@@ -103,12 +103,10 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
             "the largest class has {most} texts and the smallest {least}: accuracy says little"
         ));
     }
-    let distinct: std::collections::HashSet<&str> =
-        found.train.iter().map(|text| text.text.as_str()).collect();
-    if distinct.len() < found.train.len() {
-        warnings.push(format!("texts that come again: {}", found.train.len() - distinct.len()));
+    let known: HashSet<&str> = found.train.iter().map(|text| text.text.as_str()).collect();
+    if known.len() < found.train.len() {
+        warnings.push(format!("texts that come again: {}", found.train.len() - known.len()));
     }
-    let known = found.train.iter().map(|text| text.text.as_str()).collect::<std::collections::HashSet<_>>();
     let leaked = found.test.iter().flatten().filter(|text| known.contains(text.text.as_str())).count();
     if leaked > 0 {
         warnings.push(format!("texts in train and test, which make the test too easy: {leaked}"));
@@ -169,7 +167,7 @@ pub(crate) fn pairs(path: &Path) -> Result<Option<Proposal>> {
     let longest = |text: fn(&crate::pairs::Texts) -> &str| pairs.iter().map(|pair| text(pair).len()).max();
     let source = longest(|pair| &pair.source).unwrap_or(1);
     let target = longest(|pair| &pair.target).unwrap_or(1) + 1;
-    let sources: std::collections::HashSet<&str> = pairs.iter().map(|pair| pair.source.as_str()).collect();
+    let sources: HashSet<&str> = pairs.iter().map(|pair| pair.source.as_str()).collect();
     let mut warnings = Vec::new();
     if pairs.len() < 1000 {
         warnings.push(format!("{} pairs are few to learn from", pairs.len()));

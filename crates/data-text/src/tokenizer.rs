@@ -86,6 +86,14 @@ impl Tokenizer {
         }
     }
 
+    /// From what [`Tokenizer::to_json`] gave.
+    ///
+    /// # Errors
+    /// When it is none, in the words of the library that reads it.
+    pub(crate) fn restore(kept: Option<&str>) -> Result<Self, String> {
+        kept.map_or(Ok(Self::Bytes), Self::from_json)
+    }
+
     /// The tokens of `bytes`.
     ///
     /// # Errors

@@ -33,17 +33,23 @@ pub(super) fn read(config: &Folder, background: f64, invert: bool) -> Result<Fou
 }
 
 /// Names of the folders inside a folder, sorted by their bytes; those that begin with a dot are left out.
-fn classes_of(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn folders_of(folder: &Path) -> Result<Vec<String>> {
     let entries = std::fs::read_dir(folder).map_err(Error::file(folder, "read"))?;
-    let mut classes = Vec::new();
+    let mut names = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::file(folder, "read"))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() && !name.starts_with('.') {
-            classes.push(name);
+            names.push(name);
         }
     }
-    classes.sort();
+    names.sort();
+    Ok(names)
+}
+
+/// The folders inside a folder as classes, two at least.
+fn classes_of(folder: &Path) -> Result<Vec<String>> {
+    let classes = folders_of(folder)?;
     if classes.len() < 2 {
         return Err(Error::input(
             folder.display(),

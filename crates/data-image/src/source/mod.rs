@@ -12,6 +12,8 @@ use ansatz_data::Share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use folder::folders_of;
+
 use crate::pictures::Pictures;
 
 /// Where pictures come from: `source = "mnist"`, or `source = { folder = { path = "pets" } }`.

@@ -55,10 +55,7 @@ impl LabelledTextEncoder {
         };
         let kept: Prepared =
             serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
-        let tokenizer = match &kept.tokenizer {
-            Some(text) => Tokenizer::from_json(text).map_err(damaged)?,
-            None => Tokenizer::Bytes,
-        };
+        let tokenizer = Tokenizer::restore(kept.tokenizer.as_deref()).map_err(damaged)?;
         let config = LabelledTextConfig { length: kept.length, ..config.clone() };
         Ok(Self::new(tokenizer, kept.classes, &config))
     }

@@ -12,6 +12,7 @@ pub(super) fn sections(purpose: Purpose, examples: usize) -> String {
             // As fast as it was measured on 28×28 pixels; the work grows with the pixels.
             let rate = 1500.0 * 784.0 / (height * width) as f64;
             let batch = if examples < 2000 { 32 } else { 128 };
+            let (epochs, minutes) = plan(rate, examples, 8..=60);
             format!(
                 r#"[backbone]
 # Convolutions, with the maximum of 2×2 pixels behind each stage but the last. Any mixer reads pictures too:
@@ -30,12 +31,11 @@ optimizer = {{ kind = "adamw", learning_rate = 3e-3, weight_decay = 0.05 }}
 schedule = {{ kind = "one-cycle" }}
 "#,
                 stages = stages(height.min(width)),
-                epochs = epochs(rate, examples, 8..=60),
-                minutes = minutes(rate, examples, epochs(rate, examples, 8..=60)),
             )
         }
         Purpose::ClassifyText { length } => {
             let rate = 3000.0 * 64.0 / length as f64;
+            let (epochs, minutes) = plan(rate, examples, 5..=30);
             format!(
                 r#"[backbone]
 # A short convolution sees phrases; the mean over all words tells the class. Any mixer fits, see `ansatz list`.
@@ -56,8 +56,6 @@ batch_size = 32
 optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
 schedule = {{ kind = "one-cycle" }}
 "#,
-                epochs = epochs(rate, examples, 5..=30),
-                minutes = minutes(rate, examples, epochs(rate, examples, 5..=30)),
             )
         }
         Purpose::ContinueText { length } => {
@@ -93,6 +91,7 @@ schedule = {{ kind = "cosine", warmup = 0.05 }}
         }
         Purpose::AnswerText { lengths: [source, target] } => {
             let rate = 1500.0 * 25.0 / (source + target) as f64;
+            let (epochs, minutes) = plan(rate, examples, 5..=40);
             format!(
                 r#"[backbone]
 # An encoder reads the source, a decoder makes the target. Any causal stack does both with data.layout = "row".
@@ -113,12 +112,11 @@ optimizer = {{ kind = "adamw", learning_rate = 2e-3, betas = [0.9, 0.98], weight
 schedule = {{ kind = "cosine", warmup = 0.05 }}
 "#,
                 positions = source.max(target),
-                epochs = epochs(rate, examples, 5..=40),
-                minutes = minutes(rate, examples, epochs(rate, examples, 5..=40)),
             )
         }
         Purpose::Forecast { length, horizon, channels } => {
             let rate = 2000.0 * 192.0 / ((length + horizon) * channels) as f64;
+            let (epochs, minutes) = plan(rate, examples, 3..=30);
             format!(
                 r#"[backbone]
 # Attention among the tokens of a window; any mixer fits, see `ansatz list`.
@@ -139,8 +137,6 @@ keep = "best"
 optimizer = {{ kind = "adamw", learning_rate = 1e-3, weight_decay = 0.0 }}
 schedule = {{ kind = "cosine" }}
 "#,
-                epochs = epochs(rate, examples, 3..=30),
-                minutes = minutes(rate, examples, epochs(rate, examples, 3..=30)),
             )
         }
     }
@@ -158,13 +154,10 @@ fn stages(side: usize) -> &'static str {
     }
 }
 
-/// Epochs that fill the budget at `rate` examples a second.
-fn epochs(rate: f64, examples: usize, range: std::ops::RangeInclusive<usize>) -> usize {
-    ((BUDGET * rate / examples as f64) as usize).clamp(*range.start(), *range.end())
-}
-
-fn minutes(rate: f64, examples: usize, epochs: usize) -> f64 {
-    ((examples * epochs) as f64 / rate / 60.0).ceil()
+/// Epochs that fill the budget at `rate` examples a second, and the minutes that they take.
+fn plan(rate: f64, examples: usize, range: std::ops::RangeInclusive<usize>) -> (usize, f64) {
+    let epochs = ((BUDGET * rate / examples as f64) as usize).clamp(*range.start(), *range.end());
+    (epochs, ((examples * epochs) as f64 / rate / 60.0).ceil())
 }
 
 #[cfg(test)]
@@ -173,9 +166,9 @@ mod tests {
 
     #[test]
     fn the_budget_is_spent_within_bounds() {
-        assert_eq!(epochs(1000.0, 18_000, 5..=60), 10);
-        assert_eq!(epochs(1000.0, 10, 5..=60), 60);
-        assert_eq!(epochs(1000.0, 1_000_000, 5..=60), 5);
-        assert_eq!(minutes(1000.0, 60_000, 2), 2.0);
+        assert_eq!(plan(1000.0, 18_000, 5..=60), (10, 3.0));
+        assert_eq!(plan(1000.0, 10, 5..=60).0, 60);
+        assert_eq!(plan(1000.0, 1_000_000, 5..=60).0, 5);
+        assert_eq!(plan(1000.0, 60_000, 2..=2), (2, 2.0));
     }
 }
