@@ -19,6 +19,7 @@ mod delta;
 mod diagonal_scan;
 #[cfg(feature = "flex")]
 mod flex;
+mod linear;
 mod linear_attention;
 mod logistic;
 mod mlstm;
@@ -45,6 +46,7 @@ pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use diagonal_scan::diagonal_scan;
+pub use linear::{Linear, LinearConfig, linear};
 pub use linear_attention::{LinearAttention, LogDecay};
 pub use logistic::{log_sigmoid, sigmoid, softplus};
 pub use mlstm::{MatrixMemory, MatrixMemoryInputs, matrix_memory};
