@@ -5,6 +5,7 @@
     reason = "bounds are checked once per call, and results are made without being zeroed first"
 )]
 
+use super::super::buffer::Aligned;
 use super::super::vector::Vector;
 use super::activations::{Affine, Rows};
 use super::dot::{Dots, Integers, Work};
@@ -122,15 +123,10 @@ struct Block<'a> {
     target: Target,
 }
 
-/// A cache line.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line([u8; 64]);
-
 /// What a block is computed in.
 struct Scratch {
-    /// Interleaved weights of a strip: `[inputs / 4, 4 registers]`.
-    packed: Vec<Line>,
+    /// Interleaved weights of a strip, a lane each: `[inputs / 4, 4 registers]`.
+    packed: Aligned,
     /// Sums `[rows, columns]`, columns rounded up to whole strips and within a strip in the order of interleaving.
     sums: Vec<i32>,
     /// The same of one row that is 1 everywhere, which the zeros of the rows are multiplied with.
@@ -302,7 +298,7 @@ impl Block<'_> {
         let depth = if self.rows.len() <= FEW { FEW_DEPTH } else { DEPTH };
         let Product { inputs, group, .. } = *self.product;
         let mut scratch = Scratch {
-            packed: vec![Line([0; 64]); (depth * strip).div_ceil(64)],
+            packed: Aligned::zeros(depth * V::LANES),
             sums: vec![0; self.rows.len() * pitch],
             ones: vec![0; pitch],
             pitch,
