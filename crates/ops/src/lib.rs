@@ -8,6 +8,9 @@
 //! burn's `flex` backend) and is otherwise the plain composition of burn's operations, which is also what
 //! the tests compare it with, outputs and gradients.
 //!
+//! Weights may be whole numbers, see [`quantized`](quantized()): [`linear`](linear()) and [`convolution`](convolution())
+//! then multiply these.
+//!
 //! Results have the same bits from run to run and for every number of threads.
 
 mod activation;
