@@ -6,8 +6,7 @@ use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result
 use ansatz_data::Division;
 
 use super::source::Labelled;
-use super::{LabelledTextConfig, LabelledTextEncoder, LabelledTokenizer, words};
-use crate::tokenizer::{Tokenizer, TokenizerConfig};
+use super::{LabelledTextConfig, LabelledTextEncoder};
 
 /// A text as tokens.
 struct Example {
@@ -55,13 +54,7 @@ impl OpenLabelledText {
         };
         let parts = Division::stratified(&labels(&rest)?, config.validation, config.split_seed)?;
         let (train, validation) = divide(rest, &parts.held_out);
-        let tokenizer = match &config.tokenizer {
-            LabelledTokenizer::Words(most) => {
-                words::learn(train.iter().map(|text| text.text.as_str()), *most)?
-            }
-            LabelledTokenizer::Bytes => Tokenizer::Bytes,
-            LabelledTokenizer::File(path) => TokenizerConfig::File(path.clone()).open()?,
-        };
+        let tokenizer = config.tokenizer.fit(train.iter().map(|text| text.text.as_str()))?;
         let encoder = LabelledTextEncoder::new(tokenizer, classes.clone(), config);
         let (mut cut, mut empty, total) = (0, 0, train.len() + validation.len() + test.len());
         let mut example = |text: Labelled| {
