@@ -124,7 +124,7 @@ mod tests {
     fn cells_columns_and_places_are_found() {
         let text = |text: &str| Cell::Text(text.to_owned());
         assert_eq!((text(" 3 ").known(), text("NA").known(), text(" ? ").known()), (Some("3"), None, None));
-        assert!(text("").is_missing() && !Cell::Bytes(Arc::new([])).is_missing());
+        assert!(text("").is_missing() && !Cell::Bytes(Arc::from(Vec::new())).is_missing());
         let place = Place { file: Path::new("folder/a.csv").into(), line: 2 };
         let record = Record { place, cells: vec![text("1"), text("x")] };
         assert_eq!(record.path("b.png"), Path::new("folder/b.png"));

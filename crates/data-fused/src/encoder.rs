@@ -7,7 +7,7 @@ use ansatz_core::{
     Target, Targets, Variation,
 };
 use ansatz_data::{read_records, record_files};
-use burn::tensor::{Device, TensorData};
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use crate::FusedConfig;
@@ -120,9 +120,8 @@ impl Encoder for FusedEncoder {
             let branch = Branch::new(modality, &**encoder, wanted, build);
             branch.map_err(|error| error.under(&format!("modalities[{index}]")))
         });
-        let device: &Device = build.device;
         let branches = branches.collect::<Result<Vec<_>>>()?;
-        Ok(BoxedStem::new(FusedStem::new(branches, &self.config, width, device)?))
+        Ok(BoxedStem::new(FusedStem::new(branches, &self.config, width, build.device)?))
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

@@ -18,4 +18,7 @@ pub use encoder::FusedEncoder;
 pub use modality::{ModalityConfig, ModalityPool};
 pub use open::OpenFused;
 pub use source::FusedSource;
-pub use stem::{FusedStem, Join, JoinByAttention, PRESENT};
+pub use stem::{
+    Branch, ConcatFeatures, ConcatTokens, CrossAttention, FusedStem, Gated, Join, JoinByAttention, Joined,
+    PRESENT,
+};

@@ -23,10 +23,16 @@ impl Seen<'_> {
         self.numbers.as_ref().is_some_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0))
     }
 
-    /// Whether its values may be classes: few, and each more than once.
+    /// Whether its values may be classes: few, and each more than once on the whole; numbers only where they count the
+    /// classes, from 0 or 1 on.
     fn is_class(&self) -> bool {
         let few = (2..=20).contains(&self.values.len()) && self.values.len() * 2 <= self.known;
-        few && (self.numbers.is_none() || self.is_whole())
+        let counts = |numbers: &Vec<f64>| {
+            let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            self.is_whole() && [0.0, 1.0].contains(&least) && most - least + 1.0 == self.values.len() as f64
+        };
+        few && self.numbers.as_ref().is_none_or(counts)
     }
 
     /// Whether it tells which record it is: another text in each, or numbers that count them or are called so.
@@ -59,7 +65,7 @@ fn look<'a>(records: &'a Records) -> Vec<Seen<'a>> {
 }
 
 /// The column that is foretold: one whose name says so, or the last one that can be.
-fn target<'a>(columns: &[Seen<'a>]) -> Option<(usize, TargetColumn)> {
+fn target(columns: &[Seen]) -> Option<(usize, TargetColumn)> {
     let named = |seen: &Seen| TARGETS.contains(&seen.name.to_lowercase().as_str()) && seen.values.len() > 1;
     let of = |place: usize| {
         let seen = &columns[place];
@@ -256,6 +262,9 @@ mod tests {
         assert!(found.seen[2].contains("a number from 0 to 1521"), "{:?}", found.seen);
         // Numbers alone are a series.
         assert_eq!(proposal("a.csv", &format!("age,size\n{rows}")).unwrap(), None);
+        let classes: String = (0..40).map(|index| format!("{index}.5,{}\n", index % 3)).collect();
+        let found = proposal("a.csv", &format!("size,class\n{classes}")).unwrap().expect("records");
+        assert!(found.seen[2].contains("3 classes: 0 14, 1 13, 2 13"), "{:?}", found.seen);
         let lines: String = (0..40)
             .map(|index| format!("{{\"a\": \"{}\", \"size\": {}.5}}\n", index % 2, index))
             .map(|line| line.replace("\"0\"", "\"no\"").replace("\"1\"", "\"yes\""))

@@ -116,7 +116,7 @@ impl Predictor {
                 Err(error) if members.len() == 1 => predictions.push((members[0].0, Err(error))),
                 // One of several is at fault; alone, each shows whether it is the one.
                 Err(_) => {
-                    let alone = |(number, _): (usize, usize)| {
+                    let alone = |(number, _): (usize, Range<usize>)| {
                         let answers = self.together(std::slice::from_ref(&files[number]), top);
                         answers.into_iter().map(move |answer| (number, answer))
                     };

@@ -5,7 +5,7 @@ use ansatz_core::{
 };
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer};
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Tensor, TensorData};
 
 use crate::ModalityConfig;
 
@@ -24,13 +24,13 @@ pub struct Branch {
 }
 
 /// What comes out of a branch.
-pub struct Found {
+pub(crate) struct Found {
     /// The features of all examples.
-    pub features: Features,
+    pub(crate) features: Features,
     /// `[batch, 1, 1]`, 1 where the example has this modality, else 0.
-    pub present: Tensor<3>,
+    pub(crate) present: Tensor<3>,
     /// What stands for it where it is missing, `[1, 1, width]`.
-    pub missing: Tensor<3>,
+    pub(crate) missing: Tensor<3>,
 }
 
 impl Branch {
@@ -129,8 +129,8 @@ impl Found {
             None => Tensor::ones([batch, length], &device),
         };
         let present = self.present.clone().reshape([batch, 1]);
-        let first =
-            Tensor::cat(vec![Tensor::<2>::ones([1, 1], &device), Tensor::zeros([1, length - 1], &device)], 1);
+        let first: Vec<f32> = (0..length).map(|place| f32::from(u8::from(place == 0))).collect();
+        let first = Tensor::<2>::from_data(TensorData::new(first, [1, length]), &device);
         (real * present.clone() + first * (1.0 - present)).greater_elem(0.5)
     }
 
