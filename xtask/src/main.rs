@@ -1,9 +1,11 @@
-//! Developer chores: `cargo xtask check`, `cargo xtask new-mixer`, `cargo xtask figures`, `cargo xtask bench`.
+//! Developer chores: `cargo xtask check`, `cargo xtask new-mixer`, `cargo xtask figures`, `cargo xtask results`,
+//! `cargo xtask bench`.
 
 mod bench;
 mod check;
 mod figures;
 mod new_mixer;
+mod results;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,6 +28,16 @@ enum Chore {
         /// Config files; the four of the README by default
         configs: Vec<std::path::PathBuf>,
     },
+    /// Train each protocol of xtask/results.toml with several seeds and write docs/RESULTS.md; hours, and what is done
+    /// is not done again
+    Results {
+        /// Seeds of each
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        seeds: u32,
+        /// Train only configs whose path contains this
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Measure speed and memory and print the table
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -37,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Check => check::run(),
         Chore::NewMixer { name } => new_mixer::run(&name),
         Chore::Figures { configs } => figures::run(&configs),
+        Chore::Results { seeds, only } => results::run(seeds, &only),
         Chore::Bench(bench) => bench::run(&bench),
     };
     match done {

@@ -86,6 +86,10 @@ pub(crate) struct Train {
     pub seed: Option<u32>,
     #[command(flatten)]
     pub patches: Patches,
+    /// Stop at the first picture that cannot be read, instead of leaving it out; the same as
+    /// --set data.source.folder.strict=true
+    #[arg(long, conflicts_with = "resume")]
+    pub strict: bool,
     #[command(flatten)]
     pub device: DeviceChoice,
     /// How progress is shown

@@ -97,6 +97,32 @@ pub trait Scorer: Send {
 
     /// The scores of everything taken in so far.
     fn scores(&self) -> Scores;
+
+    /// What each example taken in so far adds to the figure that decides, which is `Σ sum / Σ weight`. Empty where
+    /// that figure is no such mean.
+    fn contributions(&self) -> &[Contribution] {
+        &[]
+    }
+}
+
+/// The share of one example in a figure `Σ sum / Σ weight`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Contribution {
+    /// What it adds, e.g. 1 if it was right, or the nats of its tokens.
+    pub sum: f64,
+    /// How much it counts, e.g. 1, or its tokens.
+    pub weight: f64,
+}
+
+/// Between which values a figure lies in 95 of 100 test sets of the same size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The figure's name.
+    pub figure: String,
+    /// The 2.5th percentile.
+    pub low: f64,
+    /// The 97.5th percentile.
+    pub high: f64,
 }
 
 /// What became of one example.
@@ -126,6 +152,9 @@ pub struct Scores {
     pub higher_is_better: bool,
     /// Every figure by name, e.g. `accuracy` in 0–1, `loss` in nats.
     pub values: BTreeMap<String, f64>,
+    /// How far chance may have moved the figure that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// Which classes were taken for which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,

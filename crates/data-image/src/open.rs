@@ -20,7 +20,11 @@ pub struct OpenPictures {
     train: Pictures,
     test: Pictures,
     parts: Division,
+    damaged: Vec<String>,
 }
+
+/// Damaged files that are named one by one.
+const NAMED: usize = 20;
 
 impl OpenPictures {
     /// Reads the source, takes the validation part off the training part, and fits the normalisation on
@@ -30,7 +34,8 @@ impl OpenPictures {
     /// When the source is not there or not what it should be, or a split leaves nothing.
     pub fn open(config: &ImageConfig, places: &Places) -> Result<Self> {
         let background = config.background();
-        let Found { classes, train, test } = config.source.read(places, background, config.invert)?;
+        let Found { classes, train, test, damaged } =
+            config.source.read(places, background, config.invert)?;
         let parts = Division::stratified(&train.labels, config.validation, config.validation_seed)?;
         let normalisation = config.normalise.resolve(&train, &parts.kept)?;
         let preparation = Preparation {
@@ -42,7 +47,7 @@ impl OpenPictures {
             filter: Filter::default(),
         };
         let encoder = ImageEncoder::new(preparation, config);
-        Ok(Self { encoder, augment: config.augment.clone(), train, test, parts })
+        Ok(Self { encoder, augment: config.augment.clone(), train, test, parts, damaged })
     }
 
     /// The pictures that a part lies in, and the place of one of its examples there.
@@ -101,6 +106,20 @@ impl OpenData for OpenPictures {
             None => Targets::Classes(labels),
         };
         Ok(self.encoder.batch(values, targets))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let (damaged, all) = (self.damaged.len(), self.damaged.len() + self.train.len() + self.test.len());
+        if damaged == 0 {
+            return Vec::new();
+        }
+        let mut notes =
+            vec![format!("{damaged} of {all} files cannot be read as pictures, and are left out:")];
+        notes.extend(self.damaged.iter().take(NAMED).cloned());
+        if damaged > NAMED {
+            notes.push(format!("and {} more", damaged - NAMED));
+        }
+        notes
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {

@@ -120,7 +120,7 @@ impl Look {
             warnings.push(format!("copies in train and test, which make the test too easy: {copies}"));
         }
         if !self.damaged.is_empty() {
-            warnings.push(format!("files that cannot be used, to be removed first: {}", self.damaged.len()));
+            warnings.push(format!("files that cannot be read and will be left out: {}", self.damaged.len()));
             warnings.extend(self.damaged.iter().take(NAMED).cloned());
         }
         warnings
@@ -250,7 +250,7 @@ mod tests {
             "copies of other files: 2",
             "copies in another class: 1",
             "the test too easy: 1",
-            "to be removed first: 1",
+            "will be left out: 1",
             "bad.png",
         ] {
             assert!(said.contains(expected), "{expected}: {said}");

@@ -149,6 +149,32 @@ fn folders_of_classes_are_split_or_taken_as_they_are() {
 }
 
 #[test]
+fn a_damaged_file_is_left_out_and_named_unless_that_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    grey_files(folder.path(), "cat", &[0; 10]);
+    grey_files(folder.path(), "dog", &[255; 10]);
+    assert!(open(folder.path(), "whole").unwrap().notes().is_empty());
+    fs::write(folder.path().join("dog/3.png"), b"\x89PNG\r\n\x1a\nand then nothing").unwrap();
+    let data = open(folder.path(), "damaged").unwrap();
+    let examples = [Part::Train, Part::Validation, Part::Test].map(|part| data.examples(part));
+    assert_eq!(examples.iter().sum::<usize>(), 19);
+    let notes = data.notes();
+    assert_eq!(notes[0], "1 of 20 files cannot be read as pictures, and are left out:");
+    assert!(notes[1].contains("dog/3.png: cannot be decoded"), "{notes:?}");
+
+    let source = Folder { path: folder.path().to_owned(), strict: true, ..Folder::default() };
+    let config = ImageConfig { source: Source::Folder(source), ..ImageConfig::default() };
+    let Err(error) = config.open(&Places { data: PathBuf::new() }) else { panic!("strict") };
+    assert!(error.to_string().contains("dog/3.png: cannot be decoded"), "{error}");
+
+    for index in 0..10 {
+        fs::write(folder.path().join(format!("dog/{index}.png")), b"nothing").unwrap();
+    }
+    let Err(error) = open(folder.path(), "a class without pictures") else { panic!("nothing is left") };
+    assert!(error.to_string().contains("dog: none of its 10 files can be read"), "{error}");
+}
+
+#[test]
 fn folders_without_classes_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let Err(error) = open(folder.path(), "empty") else { panic!("an empty folder is an error") };

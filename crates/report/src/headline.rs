@@ -52,7 +52,7 @@ fn figures(summary: &Summary) -> Markup {
     }
 }
 
-/// The figure that decides: the accuracy with its standard error, the squared error, or else the first.
+/// The figure that decides, with the interval that chance leaves it: the accuracy, the squared error, or else the first.
 fn leading_figure(part: &str, figures: &Figures) -> Markup {
     let accuracy = figures.values.get_key_value("accuracy");
     let leading = accuracy.or_else(|| figures.values.get_key_value("mse"));
@@ -65,23 +65,23 @@ fn leading_figure(part: &str, figures: &Figures) -> Markup {
         div.figure.leading {
             p.name { (part) " " (format::label(name)) }
             @if format::is_share(name) {
-                p.value {
-                    (format::percent(*value, 2))
-                    @if accuracy.is_some() {
-                        span.error { " ± " (format!("{:.2}", standard_error(*value, figures.examples) * 100.0)) }
-                    }
-                }
+                p.value { (format::percent(*value, 2)) }
             } @else {
                 p.value { (format::figure(*value)) }
             }
-            p.unit { (examples) @if accuracy.is_some() { ", ± one standard error" } }
+            p.unit {
+                (examples)
+                @if let Some(interval) = figures.interval.as_ref().filter(|interval| interval.figure == *name) {
+                    ", 95 % between " (bound(name, interval.low)) " and " (bound(name, interval.high))
+                }
+            }
         }
     }
 }
 
-/// Standard error of a share of independent examples, √(p(1 − p)/n), in 0–1.
-fn standard_error(share: f64, examples: usize) -> f64 {
-    (share * (1.0 - share) / examples.max(1) as f64).max(0.0).sqrt()
+/// A bound of an interval.
+fn bound(name: &str, value: f64) -> String {
+    if format::is_share(name) { format!("{:.2}", value * 100.0) } else { format::figure(value) }
 }
 
 fn in_words(figures: &Figures) -> Option<String> {
@@ -118,16 +118,5 @@ fn remarks(contents: &Contents) -> Markup {
                 " left out."
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_standard_error_is_that_of_a_share() {
-        assert!((standard_error(0.9, 900) - 0.01).abs() < 1e-12);
-        assert_eq!(standard_error(1.0, 0), 0.0);
     }
 }

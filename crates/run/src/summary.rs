@@ -1,6 +1,6 @@
 //! `summary.json`: the figures of a run.
 
-use ansatz_core::Scores;
+use ansatz_core::{Interval, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::Environment;
@@ -46,6 +46,9 @@ pub struct Summary {
 pub struct Figures {
     /// Examples counted.
     pub examples: usize,
+    /// How far chance may have moved the figure that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// Every figure by name.
     #[serde(flatten)]
     pub values: std::collections::BTreeMap<String, f64>,
@@ -53,6 +56,6 @@ pub struct Figures {
 
 impl From<&Scores> for Figures {
     fn from(scores: &Scores) -> Self {
-        Self { examples: scores.examples, values: scores.values.clone() }
+        Self { examples: scores.examples, interval: scores.interval.clone(), values: scores.values.clone() }
     }
 }

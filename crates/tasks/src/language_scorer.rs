@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
+use ansatz_core::{Contribution, Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
 
 use crate::cross_entropy::log_softmax;
 
@@ -14,12 +14,13 @@ pub struct LanguageScorer {
     tokens: usize,
     correct: usize,
     nats: f64,
+    contributions: Vec<Contribution>,
 }
 
 impl LanguageScorer {
     /// For `vocabulary` tokens.
     pub fn new(vocabulary: usize) -> Self {
-        Self { vocabulary, examples: 0, tokens: 0, correct: 0, nats: 0.0 }
+        Self { vocabulary, examples: 0, tokens: 0, correct: 0, nats: 0.0, contributions: Vec::new() }
     }
 }
 
@@ -53,6 +54,7 @@ impl Scorer for LanguageScorer {
             self.nats += nats;
             self.tokens += tokens;
             self.correct += correct;
+            self.contributions.push(Contribution { sum: nats, weight: tokens as f64 });
             outcomes.push(Outcome {
                 predictions: Vec::new(),
                 target: String::new(),
@@ -63,6 +65,10 @@ impl Scorer for LanguageScorer {
         }
         self.examples += batch;
         Ok(outcomes)
+    }
+
+    fn contributions(&self) -> &[Contribution] {
+        &self.contributions
     }
 
     fn scores(&self) -> Scores {
@@ -79,6 +85,7 @@ impl Scorer for LanguageScorer {
             primary: "loss".to_owned(),
             higher_is_better: false,
             values,
+            interval: None,
             confusion: None,
             errors: None,
         }

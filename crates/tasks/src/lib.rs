@@ -3,6 +3,7 @@
 //! A task is the only place that knows what an output means. Training, evaluation and reports see a loss to
 //! lower and named figures, so a new task needs no change there.
 
+mod calibration;
 mod classify;
 mod confusion;
 mod cross_entropy;
@@ -11,6 +12,7 @@ mod head;
 mod language_model;
 mod language_scorer;
 mod pool;
+mod ranking;
 mod regress;
 mod scorer;
 mod transform;

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Confusion, Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
+use ansatz_core::{Confusion, Contribution, Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
 
+use crate::calibration::Calibration;
 use crate::confusion::{empty, macro_f1};
 use crate::cross_entropy::log_softmax;
+use crate::ranking::Ranking;
 
 /// How many predictions an outcome lists.
 const LISTED: usize = 5;
 
-/// Adds up accuracy (0–1), loss (nats, without label smoothing) and confusions, in float64 and example by
-/// example, so that the batch size changes nothing.
+/// Adds up accuracy (0–1), loss (nats, without label smoothing), confusions, macro-F1, the area under the receiver
+/// operating characteristic and the calibration error, in float64 and example by example, so that the batch size
+/// changes nothing.
 ///
 /// Among equal logits the class of the lower index is predicted. Of a target that is a distribution the most
 /// likely class is the right one, and the loss is the cross entropy with the whole.
@@ -20,14 +23,23 @@ pub struct ClassifyScorer {
     names: Vec<String>,
     counts: Vec<Vec<u64>>,
     loss: f64,
-    examples: usize,
+    calibration: Calibration,
+    ranking: Ranking,
+    contributions: Vec<Contribution>,
 }
 
 impl ClassifyScorer {
     /// An empty account for these classes.
     pub fn new(names: Vec<String>) -> Self {
         let counts = empty(names.len());
-        Self { names, counts, loss: 0.0, examples: 0 }
+        Self {
+            ranking: Ranking::new(names.len()),
+            names,
+            counts,
+            loss: 0.0,
+            calibration: Calibration::default(),
+            contributions: Vec::new(),
+        }
     }
 
     /// The classes by falling probability, with it.
@@ -99,7 +111,7 @@ impl Scorer for ClassifyScorer {
         let outcomes = (0..examples).map(|index| {
             let log_probabilities = log_softmax(outputs.example(index));
             let ranked = self.ranked(&log_probabilities);
-            let prediction = ranked[0].0;
+            let (prediction, confidence) = ranked[0];
             let listed = ranked.iter().take(LISTED);
             let predictions =
                 listed.map(|(class, probability)| (self.names[*class].clone(), *probability as f32));
@@ -115,26 +127,36 @@ impl Scorer for ClassifyScorer {
             };
             self.counts[class][prediction] += 1;
             self.loss += loss;
-            self.examples += 1;
+            let correct = class == prediction;
+            self.calibration.add(confidence, correct);
+            self.ranking.add(&log_probabilities, class);
+            self.contributions.push(Contribution { sum: f64::from(u8::from(correct)), weight: 1.0 });
             let target = self.names[class].clone();
-            Outcome { predictions, target, loss: loss as f32, correct: class == prediction, number: None }
+            Outcome { predictions, target, loss: loss as f32, correct, number: None }
         });
         Ok(outcomes.collect())
     }
 
+    fn contributions(&self) -> &[Contribution] {
+        &self.contributions
+    }
+
     fn scores(&self) -> Scores {
         let correct: u64 = (0..self.counts.len()).map(|class| self.counts[class][class]).sum();
-        let examples = self.examples as f64;
+        let examples = self.contributions.len() as f64;
         let values = [
             ("accuracy", correct as f64 / examples),
             ("loss", self.loss / examples),
             ("macro_f1", macro_f1(&self.counts)),
+            ("auroc", self.ranking.area()),
+            ("calibration_error", self.calibration.error()),
         ];
         Scores {
-            examples: self.examples,
+            examples: self.contributions.len(),
             primary: "accuracy".to_owned(),
             higher_is_better: true,
             values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
+            interval: None,
             confusion: Some(Confusion { names: self.names.clone(), counts: self.counts.clone() }),
             errors: None,
         }

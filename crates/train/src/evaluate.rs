@@ -8,6 +8,8 @@ use ansatz_data::{Loader, LoaderConfig, Order};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 
+use crate::interval::interval;
+
 /// How good a network is on a part of the data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
@@ -78,6 +80,7 @@ impl Judge<'_> {
             first += batch.examples;
         }
         let mut scores = scorer.scores();
+        scores.interval = interval(&scores.primary, scorer.contributions());
         // JSON has no word for what is not finite: such a figure is left out rather than written.
         scores.values.retain(|_, value| value.is_finite());
         Ok(Some(scores))

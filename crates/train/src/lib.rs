@@ -26,6 +26,7 @@ mod config;
 mod evaluate;
 mod finish;
 mod groups;
+mod interval;
 mod metrics;
 mod mistakes;
 mod optimizer;

@@ -105,6 +105,7 @@ mod tests {
             primary: "accuracy".to_owned(),
             higher_is_better: true,
             values: BTreeMap::from([("accuracy".to_owned(), accuracy)]),
+            interval: None,
             confusion: None,
             errors: None,
         }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use ansatz_core::{Registry, Scores};
 use ansatz_run::Trained;
+use ansatz_run::written::{figure_within, label};
 use serde::Serialize;
 
 use super::places;
@@ -34,7 +35,11 @@ pub(super) fn execute(arguments: &Evaluate, registry: &Registry, out: &mut dyn W
     }
     writeln!(out, "{part} part, all {} examples, {seconds:.1} s", scores.examples)?;
     for (name, value) in &scores.values {
-        writeln!(out, "  {name:<12} {value:.4}")?;
+        let text = figure_within(name, *value, scores.interval.as_ref());
+        writeln!(out, "  {:<18} {text}", label(name))?;
+    }
+    if scores.interval.is_some() {
+        writeln!(out, "in brackets: where the figure lies in 95 of 100 such parts (bootstrap)")?;
     }
     Ok(())
 }

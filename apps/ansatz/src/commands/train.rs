@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ansatz_core::{Error, Registry, Target};
+use ansatz_run::written::{figure_within, label};
 use ansatz_run::{RunFolder, Summary};
 use ansatz_train::progress::{Dashboard, JsonLines, Listener, Plain};
 
@@ -32,7 +33,11 @@ pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write
             (folder, summary)
         }
         (None, Some(path)) => {
-            let mut experiment = config::read(path, &arguments.patches.set, registry)?;
+            let mut patches = arguments.patches.set.clone();
+            if arguments.strict {
+                patches.push("data.source.folder.strict=true".parse()?);
+            }
+            let mut experiment = config::read(path, &patches, registry)?;
             experiment.seed = arguments.seed.unwrap_or(experiment.seed);
             let place = arguments.out.clone().unwrap_or_else(|| free_folder(path));
             let folder = RunFolder::vacant(&place)?;
@@ -99,9 +104,8 @@ fn conclude(folder: &RunFolder, summary: &Summary, registry: &Registry, out: &mu
     for (part, figures) in [("validation", &summary.validation), ("test", &summary.test)] {
         let Some(figures) = figures else { continue };
         for (name, value) in &figures.values {
-            let text =
-                if name == "accuracy" { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
-            rows.push((format!("{part} {name}"), text));
+            let text = figure_within(name, *value, figures.interval.as_ref());
+            rows.push((format!("{part} {}", label(name)), text));
         }
         rows.push((format!("{part} examples"), grouped(figures.examples as u64)));
     }
@@ -113,7 +117,7 @@ fn conclude(folder: &RunFolder, summary: &Summary, registry: &Registry, out: &mu
     }
     writeln!(out)?;
     for (name, value) in rows {
-        writeln!(out, "  {name:<20} {value}")?;
+        writeln!(out, "  {name:<28} {value}")?;
     }
     writeln!(out, "\nlook at it:   {}", folder.report().display())?;
     writeln!(out, "try it:       {}", next_command(folder, registry)?)?;

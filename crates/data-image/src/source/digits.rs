@@ -22,7 +22,8 @@ pub(super) fn read() -> Result<Found> {
     let all =
         unpack().ok_or_else(|| Error::Failed("the digits inside the program are damaged".to_owned()))?;
     let parts = Division::stratified(&all.labels, TEST, TEST_SEED)?;
-    Ok(Found { classes: digit_names(), train: all.select(&parts.kept), test: all.select(&parts.held_out) })
+    let (train, test) = (all.select(&parts.kept), all.select(&parts.held_out));
+    Ok(Found { classes: digit_names(), train, test, damaged: Vec::new() })
 }
 
 /// Each line is 64 values and the label.

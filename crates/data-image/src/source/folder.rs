@@ -12,6 +12,7 @@ use crate::source::{Folder, Found};
 pub(super) fn read(config: &Folder, background: f64, invert: bool) -> Result<Found> {
     let size = PictureSize { height: config.height, width: config.width, channels: config.channels };
     let decoder = Decoder { size, background, invert, filter: Filter::default() };
+    let mut reader = Reader { decoder, strict: config.strict, damaged: Vec::new() };
     let (train, test) = (config.path.join("train"), config.path.join("test"));
     if train.is_dir() && test.is_dir() {
         let classes = classes_of(&train)?;
@@ -23,13 +24,14 @@ pub(super) fn read(config: &Folder, background: f64, invert: bool) -> Result<Fou
                 "rename the folder, or add the class to the training part",
             ));
         }
-        let (train, test) = (read_part(&train, &classes, &decoder)?, read_part(&test, &classes, &decoder)?);
-        return Ok(Found { classes, train, test });
+        let (train, test) = (reader.part(&train, &classes)?, reader.part(&test, &classes)?);
+        return Ok(Found { classes, train, test, damaged: reader.damaged });
     }
     let classes = classes_of(&config.path)?;
-    let all = read_part(&config.path, &classes, &decoder)?;
+    let all = reader.part(&config.path, &classes)?;
     let parts = Division::stratified(&all.labels, config.test, config.test_seed)?;
-    Ok(Found { classes, train: all.select(&parts.kept), test: all.select(&parts.held_out) })
+    let (train, test) = (all.select(&parts.kept), all.select(&parts.held_out));
+    Ok(Found { classes, train, test, damaged: reader.damaged })
 }
 
 /// Names of the folders inside a folder, sorted by their bytes; those that begin with a dot are left out.
@@ -61,17 +63,39 @@ fn classes_of(folder: &Path) -> Result<Vec<String>> {
     Ok(classes)
 }
 
-fn read_part(folder: &Path, classes: &[String], decoder: &Decoder) -> Result<Pictures> {
-    let mut part = Pictures { size: decoder.size, full_scale: 255, pixels: Vec::new(), labels: Vec::new() };
-    for (label, class) in classes.iter().enumerate() {
-        let path: PathBuf = folder.join(class);
-        if !path.is_dir() {
-            continue;
+/// Reads pictures, and keeps what was wrong with those that it leaves out.
+struct Reader {
+    decoder: Decoder,
+    strict: bool,
+    damaged: Vec<String>,
+}
+
+impl Reader {
+    fn part(&mut self, folder: &Path, classes: &[String]) -> Result<Pictures> {
+        let size = self.decoder.size;
+        let mut part = Pictures { size, full_scale: 255, pixels: Vec::new(), labels: Vec::new() };
+        for (label, class) in classes.iter().enumerate() {
+            let path: PathBuf = folder.join(class);
+            if !path.is_dir() {
+                continue;
+            }
+            let (files, before) = (picture_files(&path)?, part.len());
+            for file in &files {
+                match self.decoder.read(file) {
+                    Ok(pixels) => {
+                        part.pixels.extend(pixels);
+                        part.labels.push(label);
+                    }
+                    Err(error) if self.strict => return Err(error),
+                    Err(error) => self.damaged.push(error.to_string()),
+                }
+            }
+            if part.len() == before {
+                let problem = format!("none of its {} files can be read as a picture", files.len());
+                let remedy = "mend the files, or remove the folder";
+                return Err(Error::input(path.display(), problem, "PNG or JPEG files", remedy));
+            }
         }
-        for file in picture_files(&path)? {
-            part.pixels.extend(decoder.read(&file)?);
-            part.labels.push(label);
-        }
+        Ok(part)
     }
-    Ok(part)
 }

@@ -38,7 +38,7 @@ pub(super) fn read(name: &str, places: &Places, classes: Vec<String>) -> Result<
         pair(&images, &labels, classes.len())
     };
     let (train, test) = (part("train")?, part("t10k")?);
-    Ok(Found { classes, train, test })
+    Ok(Found { classes, train, test, damaged: Vec::new() })
 }
 
 /// Reads pictures and their labels.

@@ -101,6 +101,9 @@ pub struct Folder {
     pub test: Share,
     /// Seed of that choice; independent of the run's seed.
     pub test_seed: u64,
+    /// Whether a file that cannot be read as a picture stops everything. Otherwise it is left out, and named among the
+    /// run's notes.
+    pub strict: bool,
 }
 
 impl Default for Folder {
@@ -112,6 +115,7 @@ impl Default for Folder {
             channels: 3,
             test: Share::Fraction(0.2),
             test_seed: 0,
+            strict: false,
         }
     }
 }
@@ -156,6 +160,8 @@ pub(crate) struct Found {
     /// What the validation part is yet to be taken off.
     pub(crate) train: Pictures,
     pub(crate) test: Pictures,
+    /// What was wrong with each file that was left out.
+    pub(crate) damaged: Vec<String>,
 }
 
 impl Source {

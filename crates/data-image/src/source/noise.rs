@@ -21,6 +21,7 @@ pub(super) fn make(config: &Noise) -> Found {
         classes: (0..config.classes).map(|class| class.to_string()).collect(),
         train: part(0, TRAIN),
         test: part(1, TEST),
+        damaged: Vec::new(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! A column of texts as one modality of examples that have several.
 
+use std::borrow::Cow;
+
 use ansatz_core::{
     BoxedStem, Build, Cell, ConfigError, Encoder, Error, Exhibit, FittedModality, Modality, ModalityEncoder,
     ModalityExamples, Preparation, Record, Records, Result, Variation,
 };
 use burn::tensor::TensorData;
 
+use super::open::thinned;
 use super::{LabelledSource, LabelledTextConfig, LabelledTextEncoder};
 use crate::stem::{MASK, TOKENS};
 
@@ -44,7 +47,8 @@ impl Modality for LabelledTextConfig {
         self.check_modality(records)?;
         let tokenizer = self.tokenizer.fit(train.iter().filter_map(|&index| text(&records.rows[index])))?;
         let encoder = TextModality(LabelledTextEncoder::new(tokenizer, Vec::new(), self));
-        let (examples, cut) = encoder.texts(records)?;
+        let (texts, cut) = encoder.texts(records)?;
+        let examples = Texts { token_dropout: self.token_dropout, ..texts };
         let mut notes = Vec::new();
         if cut > 0 {
             let (total, length) = (records.rows.len(), self.length);
@@ -82,7 +86,7 @@ impl TextModality {
             Ok(Some((text.to_owned(), sentence.tokens)))
         };
         let texts = records.rows.iter().map(&mut read).collect::<Result<_>>()?;
-        Ok((Texts { texts, length: self.0.length() }, cut))
+        Ok((Texts { texts, length: self.0.length(), token_dropout: 0.0 }, cut))
     }
 }
 
@@ -104,6 +108,7 @@ impl ModalityEncoder for TextModality {
 struct Texts {
     texts: Vec<Option<(String, Vec<u32>)>>,
     length: usize,
+    token_dropout: f64,
 }
 
 impl ModalityExamples for Texts {
@@ -112,12 +117,16 @@ impl ModalityExamples for Texts {
     }
 
     /// Rows are as long as the longest text may be, whatever is in the batch. Where there is no text, one token is real.
-    fn inputs(&self, indices: &[usize], _variation: Option<Variation>) -> Result<Vec<(String, TensorData)>> {
+    fn inputs(&self, indices: &[usize], variation: Option<Variation>) -> Result<Vec<(String, TensorData)>> {
         let mut tokens = vec![0i64; indices.len() * self.length];
         let mut mask = tokens.clone();
         let rows = tokens.chunks_exact_mut(self.length).zip(mask.chunks_exact_mut(self.length));
         for ((tokens, mask), &index) in rows.zip(indices) {
-            let text = self.texts[index].as_ref().map_or(&[0][..], |(_, tokens)| &tokens[..]);
+            let whole = self.texts[index].as_ref().map_or(&[0][..], |(_, tokens)| &tokens[..]);
+            let text = match variation.filter(|_| self.token_dropout > 0.0) {
+                Some(variation) => Cow::Owned(thinned(whole, self.token_dropout, variation, index)),
+                None => Cow::Borrowed(whole),
+            };
             for (place, token) in text.iter().enumerate() {
                 tokens[place] = i64::from(*token);
                 mask[place] = 1;

@@ -1,9 +1,11 @@
 //! Labelled texts, read, cut into tokens, and divided.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
-use ansatz_data::Division;
+use ansatz_data::{Division, Purpose, stream};
+use rand::RngExt;
 
 use super::source::Labelled;
 use super::{LabelledTextConfig, LabelledTextEncoder};
@@ -21,6 +23,7 @@ pub struct OpenLabelledText {
     /// Training, validation and test.
     parts: [Vec<Example>; 3],
     notes: Vec<String>,
+    token_dropout: f64,
 }
 
 impl OpenLabelledText {
@@ -77,7 +80,7 @@ impl OpenLabelledText {
         if empty > 0 {
             notes.push(format!("{empty} of {total} texts are empty."));
         }
-        Ok(Self { encoder, parts, notes })
+        Ok(Self { encoder, parts, notes, token_dropout: config.token_dropout })
     }
 
     fn part(&self, part: Part) -> &[Example] {
@@ -87,6 +90,21 @@ impl OpenLabelledText {
             Part::Test => &self.parts[2],
         }
     }
+}
+
+/// The tokens of example `index`, each left out with probability `dropout`; the first one alone where none is left.
+pub(super) fn thinned(
+    tokens: &[u32],
+    dropout: f64,
+    Variation { seed, epoch }: Variation,
+    index: usize,
+) -> Vec<u32> {
+    let mut random = stream(seed, Purpose::Example, epoch, index as u64);
+    let mut kept: Vec<u32> = tokens.iter().copied().filter(|_| !random.random_bool(dropout)).collect();
+    if kept.is_empty() {
+        kept.extend(tokens.first());
+    }
+    kept
 }
 
 /// What stays, and the texts at the rising `places`.
@@ -106,10 +124,20 @@ impl OpenData for OpenLabelledText {
         self.part(part).len()
     }
 
-    fn batch(&self, part: Part, indices: &[usize], _variation: Option<Variation>) -> Result<Batch> {
-        let examples = || indices.iter().map(|index| &self.part(part)[*index]);
-        let rows: Vec<&[u32]> = examples().map(|example| &example.tokens[..]).collect();
-        let classes = examples().map(|example| example.class).collect();
+    fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
+        let examples = self.part(part);
+        let rows: Vec<Cow<'_, [u32]>> = indices
+            .iter()
+            .map(|index| {
+                let tokens = &examples[*index].tokens;
+                match variation.filter(|_| self.token_dropout > 0.0) {
+                    Some(variation) => Cow::Owned(thinned(tokens, self.token_dropout, variation, *index)),
+                    None => Cow::Borrowed(&tokens[..]),
+                }
+            })
+            .collect();
+        let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
+        let classes = indices.iter().map(|index| examples[*index].class).collect();
         Ok(self.encoder.batch(&rows, Targets::Classes(classes)))
     }
 
@@ -170,6 +198,19 @@ mod tests {
         assert!(
             notes.contains("1 of 43 texts are longer than 4") && notes.contains("1 of 43 texts are empty")
         );
+    }
+
+    #[test]
+    fn tokens_are_left_out_anew_in_each_epoch_and_never_all() {
+        let tokens: Vec<u32> = (0..1000).collect();
+        let thin = |epoch, index| thinned(&tokens, 0.25, Variation { seed: 3, epoch }, index);
+        let kept = thin(0, 0);
+        assert!((700..800).contains(&kept.len()), "{}", kept.len());
+        assert!(kept.is_sorted());
+        assert_eq!(kept, thin(0, 0));
+        assert_ne!(kept, thin(1, 0));
+        assert_ne!(kept, thin(0, 1));
+        assert_eq!(thinned(&[7], 0.999_999, Variation { seed: 3, epoch: 0 }, 0), [7]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use ansatz_core::Interval;
 use ansatz_run::{Environment, Figures, RunFolder, Summary};
 use serde_json::{Value, json};
 
@@ -51,6 +52,11 @@ pub(crate) fn fill(path: &Path) -> RunFolder {
 fn summary() -> Summary {
     let figures = |examples, accuracy: f64, loss: f64| Figures {
         examples,
+        interval: Some(Interval {
+            figure: "accuracy".to_owned(),
+            low: accuracy - 0.0156,
+            high: accuracy + 0.0145,
+        }),
         values: [("accuracy".to_owned(), accuracy), ("loss".to_owned(), loss)].into(),
     };
     Summary {

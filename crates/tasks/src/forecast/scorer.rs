@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Error, ForecastErrors, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
+use ansatz_core::{
+    Contribution, Error, ForecastErrors, HostOutputs, Outcome, Result, Scorer, Scores, Targets,
+};
 
 use super::ForecastLoss;
 use super::loss::series;
@@ -46,6 +48,10 @@ pub struct ForecastScorer {
     pinball: f64,
     within: u64,
     examples: usize,
+    /// Of each `horizon` windows together: windows that follow each other share most of their steps, and are no
+    /// independent examples (blocks: Künsch 1989, "The jackknife and the bootstrap for general stationary
+    /// observations").
+    blocks: Vec<Contribution>,
 }
 
 impl ForecastScorer {
@@ -59,6 +65,7 @@ impl ForecastScorer {
             pinball: 0.0,
             within: 0,
             examples: 0,
+            blocks: Vec::new(),
         }
     }
 
@@ -72,8 +79,8 @@ impl ForecastScorer {
         each.sum::<f64>() / quantiles.len() as f64
     }
 
-    /// Takes in one window; its mean loss.
-    fn add_window(&mut self, outputs: &[f32], values: &[f32], observed: Option<&[bool]>) -> f64 {
+    /// Takes in one window; the sum of its losses, and of how many values.
+    fn add_window(&mut self, outputs: &[f32], values: &[f32], observed: Option<&[bool]>) -> Contribution {
         let (each, middle) = (self.loss.each(), self.loss.middle());
         let channels = self.channels.len();
         let (mut sum, mut count) = (0.0, 0u64);
@@ -98,7 +105,7 @@ impl ForecastScorer {
                 }
             };
         }
-        sum / count.max(1) as f64
+        Contribution { sum, weight: count as f64 }
     }
 }
 
@@ -129,11 +136,22 @@ impl Scorer for ForecastScorer {
         let outcomes = (0..batch).map(|example| {
             let range = example * size..(example + 1) * size;
             let observed = observed.map(|observed| &observed[range.clone()]);
-            outcome(self.add_window(outputs.example(example), &values[range], observed))
+            let window = self.add_window(outputs.example(example), &values[range], observed);
+            if self.examples.is_multiple_of(horizon) {
+                self.blocks.push(Contribution { sum: 0.0, weight: 0.0 });
+            }
+            if let Some(block) = self.blocks.last_mut() {
+                block.sum += window.sum;
+                block.weight += window.weight;
+            }
+            self.examples += 1;
+            outcome(window.sum / window.weight.max(1.0))
         });
-        let outcomes = outcomes.collect();
-        self.examples += batch;
-        Ok(outcomes)
+        Ok(outcomes.collect())
+    }
+
+    fn contributions(&self) -> &[Contribution] {
+        &self.blocks
     }
 
     fn scores(&self) -> Scores {
@@ -162,6 +180,7 @@ impl Scorer for ForecastScorer {
             primary: primary.to_owned(),
             higher_is_better: false,
             values,
+            interval: None,
             confusion: None,
             errors: Some(ForecastErrors {
                 steps: self.of_steps.iter().map(Sums::squared).collect(),

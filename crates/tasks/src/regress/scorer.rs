@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
+use ansatz_core::{Contribution, Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
 
 use super::RegressLoss;
 use super::loss::numbers;
@@ -16,7 +16,7 @@ pub struct RegressScorer {
     loss: RegressLoss,
     squared: f64,
     absolute: f64,
-    examples: usize,
+    contributions: Vec<Contribution>,
     mean: f64,
     /// Σ (x − x̄)² so far.
     spread: f64,
@@ -31,7 +31,7 @@ impl RegressScorer {
             loss,
             squared: 0.0,
             absolute: 0.0,
-            examples: 0,
+            contributions: Vec::new(),
             mean: 0.0,
             spread: 0.0,
         }
@@ -46,10 +46,14 @@ impl RegressScorer {
     fn take_in(&mut self, wanted: f64, error: f64) {
         self.squared += error * error;
         self.absolute += error.abs();
-        self.examples += 1;
+        let sum = match self.loss {
+            RegressLoss::Mse => error * error,
+            RegressLoss::Mae => error.abs(),
+        };
+        self.contributions.push(Contribution { sum, weight: 1.0 });
         // Welford 1962: the spread about the mean of all so far, without losing digits.
         let before = wanted - self.mean;
-        self.mean += before / self.examples as f64;
+        self.mean += before / self.contributions.len() as f64;
         self.spread += before * (wanted - self.mean);
     }
 }
@@ -87,8 +91,12 @@ impl Scorer for RegressScorer {
         Ok((0..batch).map(outcome).collect())
     }
 
+    fn contributions(&self) -> &[Contribution] {
+        &self.contributions
+    }
+
     fn scores(&self) -> Scores {
-        let examples = self.examples as f64;
+        let examples = self.contributions.len() as f64;
         let mse = self.squared / examples;
         let values = [
             ("mse", mse),
@@ -101,10 +109,11 @@ impl Scorer for RegressScorer {
             RegressLoss::Mae => "mae",
         };
         Scores {
-            examples: self.examples,
+            examples: self.contributions.len(),
             primary: primary.to_owned(),
             higher_is_better: false,
             values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
+            interval: None,
             confusion: None,
             errors: None,
         }

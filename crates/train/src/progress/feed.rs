@@ -212,6 +212,7 @@ mod tests {
             primary: "accuracy".to_owned(),
             higher_is_better: true,
             values: [("accuracy".to_owned(), 0.75), ("loss".to_owned(), 0.25)].into(),
+            interval: None,
             confusion: None,
             errors: None,
         };

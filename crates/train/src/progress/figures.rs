@@ -1,7 +1,7 @@
 //! Figures of a run as people read them, in lines and on the dashboard.
 
 use ansatz_core::Scores;
-use ansatz_run::written::{is_share, label};
+use ansatz_run::written::{figure, label};
 
 /// Seconds as `1:23` or `2:03:04`.
 pub(super) fn clock(seconds: f64) -> String {
@@ -32,10 +32,7 @@ pub(super) fn in_full(scores: &Scores) -> String {
 }
 
 fn in_words<'a>(values: impl IntoIterator<Item = (&'a String, &'a f64)>) -> String {
-    let words = values.into_iter().map(|(name, value)| {
-        let label = label(name);
-        if is_share(name) { format!("{label} {:.2} %", value * 100.0) } else { format!("{label} {value:.4}") }
-    });
+    let words = values.into_iter().map(|(name, value)| format!("{} {}", label(name), figure(name, *value)));
     words.collect::<Vec<_>>().join(", ")
 }
 

@@ -242,6 +242,7 @@ mod tests {
             primary: "accuracy".to_owned(),
             higher_is_better: true,
             values,
+            interval: None,
             confusion: None,
             errors: None,
         };

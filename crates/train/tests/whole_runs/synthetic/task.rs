@@ -109,6 +109,7 @@ impl Scorer for GuessScorer {
                 ("accuracy".to_owned(), self.correct as f64 / examples),
                 ("loss".to_owned(), self.loss / examples),
             ]),
+            interval: None,
             confusion: Some(Confusion { names: self.names.clone(), counts: Vec::new() }),
             errors: None,
         }
