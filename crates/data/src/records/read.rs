@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ansatz_core::{Cell, Error, Place, Record, Records, Result};
 use csv::{Position, Reader, ReaderBuilder, StringRecord};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 /// Whether the name of the file at `path` says that it holds records.
 pub fn is_record_file(path: &Path) -> bool {
@@ -117,15 +119,15 @@ fn json_lines(path: &Path, skipped: usize) -> Result<Records> {
     for (index, line) in lines.skip(skipped) {
         let place = Place { file: Arc::clone(&file), line: index as u64 + 1 };
         let refuse = |problem: String| wrong(path, problem, "a JSON object in each line");
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)
+        let Object(pairs) = serde_json::from_str(line)
             .map_err(|error| refuse(format!("line {} is no JSON object: {error}", place.line)))?;
         let mut cells = vec![Cell::Text(String::new()); columns.len()];
-        for (key, value) in object {
+        for (key, value) in pairs {
             let cell = Cell::Text(match value {
-                serde_json::Value::Null => String::new(),
-                serde_json::Value::String(text) => text,
-                serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
-                serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+                Value::Null => String::new(),
+                Value::String(text) => text,
+                Value::Bool(_) | Value::Number(_) => value.to_string(),
+                Value::Array(_) | Value::Object(_) => {
                     let problem = format!("line {}, column `{key}` holds {value}", place.line);
                     return Err(wrong(path, problem, "a text, a number, true, false or null"));
                 }
@@ -144,6 +146,33 @@ fn json_lines(path: &Path, skipped: usize) -> Result<Records> {
         row.cells.resize(columns.len(), Cell::Text(String::new()));
     }
     Ok(Records { columns, rows })
+}
+
+/// A JSON object with its keys in the order in which they stand.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Object(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 fn wrong(path: &Path, problem: impl Into<String>, expected: &str) -> Error {
@@ -174,6 +203,8 @@ mod tests {
         assert_eq!(read("a.jsonl", lines).unwrap(), expected);
         let later = read("a.jsonl", "{\"a\": true}\n{\"b\": -1e3, \"a\": 2}\n").unwrap();
         assert_eq!(later, [["a", "b"], ["true", "-"], ["2", "-1000.0"]]);
+        let ordered = read("a.jsonl", "{\"z\": 1, \"a\": 2}\n").unwrap();
+        assert_eq!(ordered[0], ["z", "a"], "columns stand as in the file");
     }
 
     #[test]
