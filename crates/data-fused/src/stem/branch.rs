@@ -114,10 +114,14 @@ impl Branch {
 }
 
 impl Found {
+    /// `[batch, 1, 1]`, 1 where the example lacks this modality.
+    fn absent(&self) -> Tensor<3> {
+        self.present.clone().neg() + 1.0
+    }
+
     /// The tokens, in their stead what stands for the modality where it is missing.
     pub(crate) fn tokens(&self) -> Tensor<3> {
-        self.features.tokens.clone() * self.present.clone()
-            + self.missing.clone() * (1.0 - self.present.clone())
+        self.features.tokens.clone() * self.present.clone() + self.missing.clone() * self.absent()
     }
 
     /// `[batch, length]`, true where a token is to be seen: of a missing modality, the first alone.
@@ -128,10 +132,11 @@ impl Found {
             Some(mask) => mask.clone().float(),
             None => Tensor::ones([batch, length], &device),
         };
-        let present = self.present.clone().reshape([batch, 1]);
+        let present: Tensor<2> = self.present.clone().reshape([batch, 1]);
         let first: Vec<f32> = (0..length).map(|place| f32::from(u8::from(place == 0))).collect();
         let first = Tensor::<2>::from_data(TensorData::new(first, [1, length]), &device);
-        (real * present.clone() + first * (1.0 - present)).greater_elem(0.5)
+        let absent = present.clone().neg() + 1.0;
+        (real * present + first * absent).greater_elem(0.5)
     }
 
     /// One vector for each example, `[batch, width]`.
@@ -148,7 +153,7 @@ impl Found {
                 shares.reshape([batch, 1, length]).matmul(tokens)
             }
         };
-        let seen = pooled * self.present.clone() + self.missing.clone() * (1.0 - self.present.clone());
+        let seen = pooled * self.present.clone() + self.missing.clone() * self.absent();
         seen.reshape([batch, width])
     }
 }

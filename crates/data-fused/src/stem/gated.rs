@@ -52,7 +52,7 @@ impl Gated {
         let gates = ansatz_ops::sigmoid(self.gates.forward(Tensor::cat(pooled.clone(), 1)));
         let width = self.output().width;
         let gate = |index: usize| match (self.projections.len(), index) {
-            (2, 1) => 1.0 - gates.clone(),
+            (2, 1) => gates.clone().neg() + 1.0,
             _ => gates.clone().narrow(1, index * width, width),
         };
         let each = pooled.into_iter().zip(&self.projections).enumerate();
