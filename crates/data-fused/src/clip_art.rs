@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ansatz_core::{Cell, Error, Place, Record, Records, Result};
@@ -40,7 +40,7 @@ const CLASSES: [&str; 13] = [
 const MOST_PIXELS: u64 = 1 << 24;
 
 /// What a drawing says of itself.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Words {
     title: String,
     keywords: Vec<String>,
@@ -49,10 +49,14 @@ struct Words {
 /// All pictures with their texts and classes, class by class and in the order of their paths.
 pub(crate) fn read(folder: &Path) -> Result<Records> {
     let drawings = folder.join("openclipart-svg.tar");
-    let mut words = members(&drawings, "usr/share/openclipart/svg", "svg", |svg| words(&svg))?;
+    let (mut words, links) = members(&drawings, "usr/share/openclipart/svg", "svg", |svg| words(&svg))?;
+    // A link to a drawing is one, but a link to a picture would be the same example again.
+    for (path, target) in links {
+        words.extend(words.get(&target).cloned().map(|words| (path, words)));
+    }
     let archive = folder.join("openclipart-png.tar");
     let small = |png: Vec<u8>| pixels(&png).is_some_and(|pixels| pixels <= MOST_PIXELS).then_some(png);
-    let pictures = members(&archive, "usr/share/openclipart/png", "png", small)?;
+    let (pictures, _) = members(&archive, "usr/share/openclipart/png", "png", small)?;
     let found: Vec<(PathBuf, Vec<u8>, Words)> = pictures
         .into_iter()
         .filter_map(|(path, png)| words.remove(&path).map(|words| (path, png, words)))
@@ -85,14 +89,14 @@ pub(crate) fn read(folder: &Path) -> Result<Records> {
     Ok(Records { columns, rows })
 }
 
-/// What `make` makes of the files of the classes in an archive, links left out, by their paths below `root` without the
-/// ending.
+/// What `make` makes of the files of the classes in an archive, by their paths below `root` without the ending; and where
+/// the links there lead, likewise.
 fn members<T>(
     archive: &Path,
     root: &str,
     ending: &str,
     make: impl Fn(Vec<u8>) -> Option<T>,
-) -> Result<BTreeMap<PathBuf, T>> {
+) -> Result<(BTreeMap<PathBuf, T>, BTreeMap<PathBuf, PathBuf>)> {
     let unreadable = |error: std::io::Error| {
         let remedy = "fetch it again: ansatz data get clip-art";
         Error::input(
@@ -103,24 +107,39 @@ fn members<T>(
         )
     };
     let file = File::open(archive).map_err(Error::file(archive, "read"))?;
-    let mut found = BTreeMap::new();
+    let (mut found, mut links) = (BTreeMap::new(), BTreeMap::new());
     for entry in tar::Archive::new(BufReader::new(file)).entries().map_err(unreadable)? {
         let mut entry = entry.map_err(unreadable)?;
         let path = entry.path().map_err(unreadable)?.into_owned();
         let path = path.strip_prefix("./").unwrap_or(&path);
         let Ok(path) = path.strip_prefix(root) else { continue };
         let of_class = path.iter().next().is_some_and(|first| CLASSES.iter().any(|class| first == *class));
-        if !of_class
-            || !entry.header().entry_type().is_file()
-            || path.extension().is_none_or(|own| own != ending)
-        {
+        if !of_class || path.extension().is_none_or(|own| own != ending) {
+            continue;
+        }
+        let name = path.with_extension("");
+        if let Some(link) = entry.link_name().map_err(unreadable)? {
+            links.insert(name, target(path, &link).with_extension(""));
             continue;
         }
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(unreadable)?;
-        found.extend(make(bytes).map(|made| (path.with_extension(""), made)));
+        found.extend(make(bytes).map(|made| (name, made)));
     }
-    Ok(found)
+    Ok((found, links))
+}
+
+/// Where a link at `path` leads.
+fn target(path: &Path, link: &Path) -> PathBuf {
+    let mut target = path.parent().map_or(PathBuf::new(), Path::to_path_buf);
+    for component in link.components() {
+        match component {
+            Component::ParentDir => drop(target.pop()),
+            Component::Normal(name) => target.push(name),
+            _ => {}
+        }
+    }
+    target
 }
 
 /// Width times height as the head of a PNG file says (ISO/IEC 15948, 11.2.2).
@@ -172,8 +191,8 @@ mod tests {
         )
     }
 
-    /// An archive of files, and of one link.
-    fn archive(path: &Path, root: &str, files: &[(&str, Vec<u8>)]) {
+    /// An archive of files, and of a link to one.
+    fn archive(path: &Path, root: &str, files: &[(&str, Vec<u8>)], [link, target]: [&str; 2]) {
         let mut builder = tar::Builder::new(File::create(path).unwrap());
         for (name, bytes) in files {
             let mut header = tar::Header::new_gnu();
@@ -184,7 +203,7 @@ mod tests {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
-        builder.append_link(&mut header, format!("./{root}/animals/link.png"), "owl.png").unwrap();
+        builder.append_link(&mut header, format!("./{root}/{link}"), target).unwrap();
         builder.finish().unwrap();
     }
 
@@ -220,7 +239,8 @@ mod tests {
             ("tools/broken.svg", b"<svg>".to_vec()),
             ("computer/mouse.svg", svg("mouse", &["device"])),
         ];
-        archive(&folder.path().join("openclipart-svg.tar"), "usr/share/openclipart/svg", &drawings);
+        let link = ["animals/cat.svg", "birds/owl.svg"];
+        archive(&folder.path().join("openclipart-svg.tar"), "usr/share/openclipart/svg", &drawings, link);
         let pictures = [
             ("tools/saw.png", png(9, 9)),
             ("tools/axe.png", png(9, 9)),
@@ -229,8 +249,10 @@ mod tests {
             ("tools/alone.png", png(9, 9)),
             ("computer/mouse.png", png(9, 9)),
             ("animals/birds/owl.png", png(9, 9)),
+            ("animals/cat.png", png(9, 9)),
         ];
-        archive(&folder.path().join("openclipart-png.tar"), "usr/share/openclipart/png", &pictures);
+        let link = ["animals/link.png", "birds/owl.png"];
+        archive(&folder.path().join("openclipart-png.tar"), "usr/share/openclipart/png", &pictures, link);
         let records = read(folder.path()).unwrap();
         let texts = |row: &Record| -> Vec<String> {
             row.cells[1..].iter().map(|cell| cell.known().unwrap_or("-").to_owned()).collect()
