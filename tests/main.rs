@@ -6,6 +6,7 @@ mod command_line;
 mod components;
 mod configs;
 mod forecast;
+mod fused;
 mod init;
 mod pairs;
 mod program;

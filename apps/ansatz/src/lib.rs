@@ -67,12 +67,15 @@ pub fn builtin() -> Registry {
         .data_model::<ansatz_data_image::ImageConfig>()
         .data_model::<ansatz_data_text::TextConfig>()
         .data_model::<ansatz_data_text::LabelledTextConfig>()
+        .data_model::<ansatz_data_table::TableConfig>()
         .data_model::<ansatz_data_text::PairsConfig>()
         .data_model::<ansatz_data_text::RecallConfig>()
         .data_model::<ansatz_data_series::SeriesConfig>()
+        .data_model::<ansatz_data_fused::FusedConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()
         .task::<ansatz_tasks::ForecastConfig>()
+        .task::<ansatz_tasks::RegressConfig>()
 }
 
 /// Runs the command line with the components of `registry`; the exit code is 0 when all is fine, 1 when

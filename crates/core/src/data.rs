@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::component::AnyConfig;
-use crate::{BoxedStem, Codec, Error, Proposal, Result, Target, Targets};
+use crate::{BoxedStem, Build, Codec, Error, Modality, Proposal, Result, Target, Targets};
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -66,6 +66,22 @@ impl Batch {
     /// Puts the inputs on `device` and hands the labels out, without a copy on the host.
     pub fn into_parts(self, device: &Device) -> (Inputs, Targets) {
         (Inputs { tensors: self.inputs, device: device.clone() }, self.targets)
+    }
+
+    /// The examples `range` alone, as in evaluation: without their labels.
+    pub fn rows(&self, range: std::ops::Range<usize>) -> Self {
+        let cut = |(name, data): &(String, TensorData)| {
+            let mut shape = data.shape().clone();
+            let each = data.bytes().len() / shape[0].max(1);
+            shape[0] = range.len();
+            let bytes = data.bytes()[range.start * each..range.end * each].to_vec();
+            (name.clone(), TensorData::from_bytes_vec(bytes, shape, data.dtype()))
+        };
+        Self {
+            examples: range.len(),
+            inputs: self.inputs.iter().map(cut).collect(),
+            targets: Targets::Unknown,
+        }
     }
 
     /// Puts the examples of `other` behind these, so that one forward pass serves both.
@@ -133,6 +149,18 @@ impl Inputs {
         self.tensors.iter().any(|(known, _)| known == name)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The inputs whose names begin with `prefix` and a slash, without these.
+    pub fn under(&self, prefix: &str) -> Self {
+        let inner = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('/')?.to_owned());
+        let tensors = self.tensors.iter().filter_map(|(name, data)| Some((inner(name)?, data.clone())));
+        Self { tensors: tensors.collect(), device: self.device.clone() }
+    }
+
     fn find(&self, name: &str, rank: usize) -> Result<&TensorData> {
         let found = self.tensors.iter().find(|(known, data)| known == name && data.rank() == rank);
         let (_, data) = found.ok_or_else(|| {
@@ -178,6 +206,11 @@ pub trait DataModel: AnyConfig {
     /// When they are of this kind, and cannot be used.
     fn recognise(&self, _path: &Path) -> Result<Option<Proposal>> {
         Ok(None)
+    }
+
+    /// How it reads one modality of examples that have several; `None` where it cannot.
+    fn modality(&self) -> Option<&dyn Modality> {
+        None
     }
 }
 
@@ -230,7 +263,7 @@ pub trait Encoder: Send + Sync {
     ///
     /// # Errors
     /// When the configured stem does not fit the data, e.g. patches that do not divide the picture.
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem>;
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem>;
 
     /// Other views of the same examples, such as mirror images, whose outputs are averaged with theirs when the
     /// network is judged and used. None by default.
@@ -246,6 +279,11 @@ pub trait Encoder: Send + Sync {
     /// # Errors
     /// When there is nothing of this kind at `path`.
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>>;
+
+    /// What a file of this kind may be called, for a hint.
+    fn usual_file(&self) -> &'static str {
+        "FILE"
+    }
 
     /// Reads a file as a batch, most often of one example, with unknown targets.
     ///
@@ -291,6 +329,20 @@ mod tests {
         assert_eq!(joined.examples, 3);
         let expected = TensorData::from([[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
         joined.inputs[0].1.assert_eq(&expected, true);
+        let last = joined.rows(1..3);
+        assert_eq!(last.examples, 2);
+        last.inputs[0].1.assert_eq(&TensorData::from([[3.0f32, 4.0], [5.0, 6.0]]), true);
+    }
+
+    #[test]
+    fn inputs_under_a_name_are_told_apart() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let data = TensorData::new(vec![1.0f32, 2.0], [1, 2]);
+        let named = |name: &str| (name.to_owned(), data.clone());
+        let inputs = Inputs::new(vec![named("picture/pixels"), named("pictures/x"), named("text")], &device);
+        let under = inputs.under("picture");
+        assert!(under.holds("pixels") && !under.holds("text") && !under.holds("x"));
+        assert_eq!(under.tensors.len(), 1);
     }
 
     #[test]

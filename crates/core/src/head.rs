@@ -136,6 +136,9 @@ pub struct Outcome {
     pub loss: f32,
     /// Whether the first prediction is right.
     pub correct: bool,
+    /// The number that the network said, in its own unit, where it was asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<f64>,
 }
 
 /// Named figures over a whole part of the data.

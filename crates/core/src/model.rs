@@ -28,9 +28,9 @@ impl Model {
     /// When stem, backbone and task do not fit together.
     pub fn init(plan: &ModelPlan, seed: u64, device: &Device) -> Result<Self> {
         device.seed(seed);
-        let stem = plan.encoder.stem(plan.backbone.width(), device).map_err(|error| error.under("data"))?;
-        let input = stem.output();
         let build = Build::new(plan.registry, device);
+        let stem = plan.encoder.stem(plan.backbone.width(), &build).map_err(|error| error.under("data"))?;
+        let input = stem.output();
         let backbone = plan.backbone.init(&input, &build).map_err(|error| error.under("backbone"))?;
         if let Some(source) = stem.source() {
             fits_source(&source, &backbone)?;

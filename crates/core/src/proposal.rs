@@ -59,6 +59,13 @@ pub enum Purpose {
         /// The most tokens of the two.
         lengths: [usize; 2],
     },
+    /// To tell the class of a record, or a number that belongs to it.
+    JudgeRecords {
+        /// Columns that are read.
+        columns: usize,
+        /// Whether a number is asked, not a class.
+        number: bool,
+    },
     /// To foretell the next steps of a series.
     Forecast {
         /// Past steps that are read.

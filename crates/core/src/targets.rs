@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What the examples of a data set are labelled with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Target {
     /// One of the named classes.
@@ -25,6 +25,15 @@ pub enum Target {
         /// Whether each channel passes the network as an example of its own, so that features come in rows of
         /// `[examples × channels, length, width]`, the channels of an example one behind the other.
         apart: bool,
+    },
+    /// A number, which the network foretells as `(value − mean) / deviation`.
+    Number {
+        /// What it is called.
+        name: String,
+        /// The mean over the training part, in the number's own unit.
+        mean: f64,
+        /// The standard deviation over the training part, above 0.
+        deviation: f64,
     },
 }
 
@@ -49,6 +58,8 @@ pub enum Targets {
         /// Which of them were observed, and so count; `None`: all.
         observed: Option<Vec<bool>>,
     },
+    /// A number per example, on the scale that the network works with.
+    Numbers(Vec<f32>),
     /// No labels are known, as when predicting.
     Unknown,
 }

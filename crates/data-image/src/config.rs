@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use ansatz_core::{Component, ConfigError, DataModel, Encoder, OpenData, Places, Proposal, Registry};
+use ansatz_core::{
+    Component, ConfigError, DataModel, Encoder, Modality, OpenData, Places, Proposal, Registry,
+};
 use ansatz_data::Share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -114,6 +116,10 @@ impl DataModel for ImageConfig {
 
     fn recognise(&self, path: &Path) -> ansatz_core::Result<Option<Proposal>> {
         recognise(path)
+    }
+
+    fn modality(&self) -> Option<&dyn Modality> {
+        Some(self)
     }
 }
 

@@ -9,7 +9,8 @@
 //! 4. Transparent pixels are laid over the background.
 //! 5. The picture is brought to the largest size of its own proportions that fits into the trained
 //!    size, with a triangle filter (bilinear; when shrinking, over all pixels that fall together), and
-//!    centred on the background.
+//!    centred on the background. With the box filter it is centred on a square of its longer side
+//!    first, and each pixel of the result is the mean of the whole pixels that fall into it.
 //! 6. Colour becomes grey by the luminance weights of Rec. 709, where one channel is wanted.
 
 use std::io::Cursor;
@@ -20,6 +21,8 @@ use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits, RgbImage, Rgba};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::pictures::PictureSize;
 
@@ -28,6 +31,17 @@ pub const MOST_PIXELS: u64 = 1 << 24;
 
 /// Bytes that decoding one picture may allocate.
 const MOST_BYTES: u64 = 1 << 28;
+
+/// How a picture is brought to another size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// Weights that fall linearly with the distance.
+    #[default]
+    Triangle,
+    /// The mean of the pixels that fall into one.
+    Box,
+}
 
 /// How files become pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +52,8 @@ pub struct Decoder {
     pub background: f64,
     /// Whether colours are inverted.
     pub invert: bool,
+    /// How they are brought to the trained size.
+    pub filter: Filter,
 }
 
 impl Decoder {
@@ -47,14 +63,24 @@ impl Decoder {
     /// When the file cannot be read, is neither PNG nor JPEG, is damaged, animated or too large.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
-        let picture = decode(path, &bytes)?;
-        Ok(self.fit(&picture))
+        self.read_bytes(path, &bytes)
+    }
+
+    /// The same for what the file at `path` holds.
+    ///
+    /// # Errors
+    /// As [`Decoder::read`].
+    pub fn read_bytes(&self, path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
+        Ok(self.fit(&decode(path, bytes)?))
     }
 
     /// Steps 3 to 6.
     fn fit(&self, picture: &DynamicImage) -> Vec<u8> {
         let opaque = self.flatten(picture);
-        let fitted = self.centre(opaque);
+        let fitted = match self.filter {
+            Filter::Triangle => self.centre(opaque),
+            Filter::Box => self.means(&opaque),
+        };
         match self.size.channels {
             1 => DynamicImage::ImageRgb8(fitted).into_luma8().into_raw(),
             _ => fitted.into_raw(),
@@ -98,6 +124,41 @@ impl Decoder {
         let (left, top) = ((width - wide) / 2, (height - high) / 2);
         imageops::replace(&mut canvas, &shrunk, i64::from(left), i64::from(top));
         canvas
+    }
+}
+
+impl Decoder {
+    /// Step 5 with the box filter. The square is never made: what lies outside the picture is background.
+    fn means(&self, picture: &RgbImage) -> RgbImage {
+        let (width, height) = picture.dimensions();
+        let side = width.max(height);
+        let (left, top) = ((side - width) / 2, (side - height) / 2);
+        let behind = u64::from(self.background());
+        // The whole pixels of the square whose middles fall into each of `count` equal spans; at least one.
+        let span = |index: u32, count: u32| {
+            let scale = f64::from(side) / f64::from(count);
+            let (middle, half) = ((f64::from(index) + 0.5) * scale, 0.5 * scale.max(1.0));
+            let first = (middle - half + 0.5).max(0.0) as u32;
+            first..((middle + half + 0.5) as u32).clamp(first + 1, side.max(first + 1))
+        };
+        let inside = |span: &std::ops::Range<u32>, before: u32, length: u32| {
+            span.start.max(before)..span.end.min(before + length)
+        };
+        let (wide, high) = (self.size.width as u32, self.size.height as u32);
+        RgbImage::from_fn(wide, high, |x, y| {
+            let (columns, rows) = (span(x, wide), span(y, high));
+            let count = u64::from(columns.end - columns.start) * u64::from(rows.end - rows.start);
+            let (columns, rows) = (inside(&columns, left, width), inside(&rows, top, height));
+            let (mut sums, mut seen) = ([0u64; 3], 0);
+            for row in rows {
+                for column in columns.clone() {
+                    let image::Rgb(pixel) = picture.get_pixel(column - left, row - top);
+                    sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += u64::from(*value));
+                    seen += 1;
+                }
+            }
+            image::Rgb(sums.map(|sum| ((sum + behind * (count - seen) + count / 2) / count) as u8))
+        })
     }
 }
 
@@ -186,4 +247,37 @@ pub fn picture_files(path: &Path) -> Result<Vec<PathBuf>> {
         ));
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoder(height: usize, width: usize) -> Decoder {
+        let size = PictureSize { height, width, channels: 3 };
+        Decoder { size, background: 1.0, invert: false, filter: Filter::Box }
+    }
+
+    #[test]
+    fn a_box_is_the_mean_of_the_pixels_in_it_and_of_the_background() {
+        // A bar of 4×2 pixels stands in the middle of a white square of 4×4.
+        let bar = RgbImage::from_fn(4, 2, |x, y| image::Rgb([x as u8 * 10, y as u8 * 100, 0]));
+        let found = decoder(2, 2).means(&bar);
+        let mean = |values: [u32; 4]| ((values.iter().sum::<u32>() + 2) / 4) as u8;
+        assert_eq!(found.get_pixel(0, 0).0, [mean([0, 10, 255, 255]), mean([0, 0, 255, 255]), 128]);
+        assert_eq!(found.get_pixel(1, 1).0, [mean([20, 30, 255, 255]), mean([100, 100, 255, 255]), 128]);
+        let same = decoder(4, 4).means(&bar);
+        assert_eq!(same.get_pixel(3, 0).0, [255; 3]);
+        assert_eq!(same.get_pixel(3, 2).0, [30, 100, 0]);
+        let enlarged = decoder(8, 8).means(&bar);
+        assert_eq!(enlarged.get_pixel(7, 5).0, [30, 100, 0]);
+    }
+
+    #[test]
+    fn boxes_that_do_not_divide_the_picture_share_no_pixel() {
+        let row = RgbImage::from_fn(5, 5, |x, _| image::Rgb([x as u8 * 50; 3]));
+        let found = decoder(2, 2).means(&row);
+        // Middles 1.25 and 3.75: the pixels 0 to 2, and 3 and 4.
+        assert_eq!([found.get_pixel(0, 0).0[0], found.get_pixel(1, 0).0[0]], [50, 175]);
+    }
 }

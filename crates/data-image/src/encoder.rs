@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Encoder, Error, Result, Target, Targets};
-use burn::tensor::{Device, TensorData};
+use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, Result, Target, Targets};
+use burn::tensor::TensorData;
 
 use crate::config::ImageConfig;
-use crate::decode::{Decoder, picture_files};
+use crate::decode::picture_files;
 use crate::preparation::Preparation;
 use crate::stem::{self, StemConfig};
 
@@ -50,8 +50,8 @@ impl Encoder for ImageEncoder {
         self.preparation.to_json()
     }
 
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
-        self.stem.init(self.preparation.size, width, device)
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
+        self.stem.init(self.preparation.size, width, build.device)
     }
 
     /// The mirror images, where they are judged too.
@@ -80,9 +80,12 @@ impl Encoder for ImageEncoder {
         picture_files(path)
     }
 
+    fn usual_file(&self) -> &'static str {
+        "PICTURE.png"
+    }
+
     fn encode(&self, path: &Path) -> Result<Batch> {
-        let Preparation { size, background, invert, .. } = self.preparation;
-        let bytes = Decoder { size, background, invert }.read(path)?;
+        let bytes = self.preparation.decoder().read(path)?;
         let values = bytes.into_iter().map(|byte| f32::from(byte) / 255.0).collect();
         Ok(self.batch(values, Targets::Unknown))
     }

@@ -15,6 +15,7 @@ pub mod source;
 pub mod stem;
 
 mod encoder;
+mod modality;
 mod open;
 mod recognise;
 mod text;

@@ -6,6 +6,7 @@ use ansatz_data::{Division, Purpose, stream};
 use crate::augment::{Augment, Warp};
 use crate::config::ImageConfig;
 use crate::contact_sheet::{enlarge, to_png};
+use crate::decode::Filter;
 use crate::encoder::ImageEncoder;
 use crate::pictures::Pictures;
 use crate::preparation::Preparation;
@@ -37,8 +38,14 @@ impl OpenPictures {
             config.source.read(places, background, config.invert)?;
         let parts = Division::stratified(&train.labels, config.validation, config.validation_seed)?;
         let normalisation = config.normalise.resolve(&train, &parts.kept)?;
-        let preparation =
-            Preparation { size: train.size, classes, normalisation, invert: config.invert, background };
+        let preparation = Preparation {
+            size: train.size,
+            classes,
+            normalisation,
+            invert: config.invert,
+            background,
+            filter: Filter::default(),
+        };
         let encoder = ImageEncoder::new(preparation, config);
         Ok(Self { encoder, augment: config.augment.clone(), train, test, parts, damaged })
     }

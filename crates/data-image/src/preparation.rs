@@ -4,6 +4,7 @@ use ansatz_core::{ConfigError, Error};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::{Decoder, Filter};
 use crate::pictures::{PictureSize, Pictures};
 
 /// How values in 0–1 are brought to a common scale.
@@ -119,6 +120,9 @@ pub struct Preparation {
     pub invert: bool,
     /// Brightness in 0–1 behind and beside pictures.
     pub background: f64,
+    /// How files are brought to their size.
+    #[serde(default)]
+    pub filter: Filter,
 }
 
 impl Preparation {
@@ -139,6 +143,12 @@ impl Preparation {
             "what a run on pictures stores",
             "use the run folder as it was written, with the data model `image`",
         ))
+    }
+
+    /// What reads files as training did.
+    pub fn decoder(&self) -> Decoder {
+        let Self { size, background, invert, filter, .. } = *self;
+        Decoder { size, background, invert, filter }
     }
 
     /// The whole as JSON.

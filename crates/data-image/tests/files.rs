@@ -4,14 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{DataModel, OpenData, Part, Places};
-use ansatz_data_image::decode::Decoder;
+use ansatz_data_image::decode::{Decoder, Filter};
 use ansatz_data_image::source::{Folder, Source};
 use ansatz_data_image::{ImageConfig, PictureSize};
 use image::{DynamicImage, GrayAlphaImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, RgbaImage};
 use tempfile::TempDir;
 
 fn decoder(channels: usize) -> Decoder {
-    Decoder { size: PictureSize { height: 2, width: 2, channels }, background: 1.0, invert: false }
+    Decoder {
+        size: PictureSize { height: 2, width: 2, channels },
+        background: 1.0,
+        invert: false,
+        filter: Filter::Triangle,
+    }
 }
 
 fn saved(folder: &TempDir, name: &str, picture: impl Into<DynamicImage>) -> PathBuf {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Encoder, Error, Forecast, Preparation, Result, Target, Targets};
-use burn::tensor::{Device, TensorData};
+use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, Forecast, Preparation, Result, Target, Targets};
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -134,13 +134,13 @@ impl Encoder for SeriesEncoder {
         serde_json::to_value(&self.prepared).map_err(|error| Error::Failed(format!("preprocessing: {error}")))
     }
 
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         let shape = SeriesShape {
             length: self.config.length,
             channels: self.prepared.channels.len(),
             marks: self.config.calendar.len(),
         };
-        self.config.stem.init(shape, self.config.instance_norm, width, device)
+        self.config.stem.init(shape, self.config.instance_norm, width, build.device)
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

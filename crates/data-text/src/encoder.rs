@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets};
-use burn::tensor::{Device, TensorData};
+use ansatz_core::{
+    Batch, BoxedStem, Build, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets,
+};
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use crate::source::text_files;
@@ -147,9 +149,9 @@ impl Encoder for TextEncoder {
         Some(self)
     }
 
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         let width = width.unwrap_or(64);
-        Ok(BoxedStem::new(self.embedding.build(self.vocabulary, self.length, width, device)?))
+        Ok(BoxedStem::new(self.embedding.build(self.vocabulary, self.length, width, build.device)?))
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

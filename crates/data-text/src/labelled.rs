@@ -2,6 +2,7 @@
 
 mod config;
 mod encoder;
+mod modality;
 mod open;
 mod source;
 mod words;
@@ -9,5 +10,5 @@ mod words;
 pub use config::{LabelledTextConfig, LabelledTokenizer};
 pub use encoder::LabelledTextEncoder;
 pub use open::OpenLabelledText;
-pub use source::{LabelledFolder, LabelledSource, LabelledTable};
-pub(crate) use source::{classes_of, reader};
+pub(crate) use source::classes_of;
+pub use source::{LabelledFolder, LabelledSource, LabelledTable, TextOfRecords};

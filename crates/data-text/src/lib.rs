@@ -18,7 +18,7 @@ pub use config::TextConfig;
 pub use encoder::{Prepared, TextEncoder};
 pub use labelled::{
     LabelledFolder, LabelledSource, LabelledTable, LabelledTextConfig, LabelledTextEncoder,
-    LabelledTokenizer, OpenLabelledText,
+    LabelledTokenizer, OpenLabelledText, TextOfRecords,
 };
 pub use open::OpenText;
 pub use pairs::{Layout, OpenPairs, PairSource, PairsConfig, PairsEncoder};

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Component, ConfigError, DataModel, Encoder, Error, Exhibit, OpenData, Part, Places,
-    Preparation, Registry, Result, Target, Targets, Variation,
+    Batch, BoxedStem, Build, Component, ConfigError, DataModel, Encoder, Error, Exhibit, OpenData, Part,
+    Places, Preparation, Registry, Result, Target, Targets, Variation,
 };
 use ansatz_data::{Purpose, stream};
-use burn::tensor::{Device, TensorData};
+use burn::tensor::TensorData;
 use rand::RngExt;
 use rand::seq::index::sample;
 use schemars::JsonSchema;
@@ -180,10 +180,10 @@ impl Encoder for RecallEncoder {
         Ok(serde_json::json!({}))
     }
 
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         let RecallConfig { vocabulary, length, .. } = self.config;
         let embedding = EmbeddingConfig::default();
-        Ok(BoxedStem::new(embedding.build(vocabulary, length, width.unwrap_or(64), device)?))
+        Ok(BoxedStem::new(embedding.build(vocabulary, length, width.unwrap_or(64), build.device)?))
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

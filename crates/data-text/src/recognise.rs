@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use ansatz_core::{Error, Places, Proposal, Purpose, Result, Setting};
+use ansatz_data::records::table_reader;
 
-use crate::labelled::{classes_of, reader};
+use crate::labelled::classes_of;
 use crate::source::text_files;
 use crate::{LabelledFolder, LabelledSource, LabelledTable, PairSource};
 
@@ -141,7 +142,7 @@ fn columns(path: &Path) -> Result<Option<(String, String)>> {
     if !path.is_file() || !path.extension().is_some_and(is_table) {
         return Ok(None);
     }
-    let mut reader = reader(path)?;
+    let mut reader = table_reader(path)?;
     let Ok(header) = reader.headers().cloned() else { return Ok(None) };
     let is_label = |name: &&str| LABELS.contains(&name.trim().to_lowercase().as_str());
     let Some(label) = header.iter().find(is_label) else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! What all data models share: the catalogue of known sets, fetching, splits and deterministic loading.
+//! What all data models share: the catalogue of known sets, fetching, records, splits and deterministic
+//! loading.
 //!
 //! A result can be repeated only if its data can. Hence every known set is a pinned, checksummed
 //! package of an ordinary registry ([`catalogue`], [`fetch`]), every split is a function of the data
@@ -13,6 +14,7 @@ mod examples;
 pub mod fetch;
 pub mod loader;
 pub mod random;
+pub mod records;
 pub mod split;
 
 pub use batches::Batches;
@@ -22,4 +24,8 @@ pub use examples::Examples;
 pub use fetch::{FetchOptions, Fetched, Progress, get};
 pub use loader::{Loader, LoaderConfig, Order};
 pub use random::{Purpose, stream};
+pub use records::{
+    Divided, FileOfRecords, Labelled, Labels, SplitBy, SplitConfig, TargetColumn, is_record_file,
+    read_records, read_records_behind, record_files,
+};
 pub use split::{Division, Share, bucket};

@@ -23,6 +23,8 @@ pub enum Purpose {
     Sample = 5,
     /// Examples that are made up.
     Source = 6,
+    /// Which modalities of an example are hidden.
+    Modality = 7,
 }
 
 /// The stream of random numbers for one purpose at one place of a run.

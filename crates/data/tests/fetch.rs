@@ -151,9 +151,34 @@ fn debian_package_is_fetched() {
         }
         let bench = Bench::new();
         let options = bench.delivers("tiny-data_1_all.deb", &deb.into_inner().unwrap());
-        bench.get(&set(Source::Debian { package: "tiny-data" }), &options).unwrap();
+        bench.get(&set(Source::Debian { packages: &["tiny-data"] }), &options).unwrap();
         bench.assert_whole();
     }
+}
+
+#[test]
+fn debian_packages_are_fetched_whole() {
+    let deb = |text: &[u8]| {
+        let mut deb = ar::Builder::new(Vec::new());
+        let packed = gz(text);
+        deb.append(&ar::Header::new(b"data.tar.gz".to_vec(), packed.len() as u64), &packed[..]).unwrap();
+        deb.into_inner().unwrap()
+    };
+    let bench = Bench::new();
+    fs::write(bench.path("images.deb"), deb(IMAGES)).unwrap();
+    fs::write(bench.path("labels.deb"), deb(LABELS)).unwrap();
+    let options = bench.client(&format!("cp {}/$2.deb ./$2_1_all.deb", bench.folder.path().display()));
+    let file = |name, member, bytes: &[u8]| KnownFile {
+        name,
+        member,
+        bytes: bytes.len() as u64,
+        checksum: sha256(bytes),
+    };
+    let files = vec![file("images", "images:data.tar", IMAGES), file("labels", "labels:data.tar", LABELS)];
+    let source = Source::Debian { packages: &["images", "labels"] };
+    assert_eq!(source.to_string(), "Debian packages images, labels");
+    bench.get(&KnownSet { files: files.leak(), ..set(source) }, &options).unwrap();
+    bench.assert_whole();
 }
 
 #[test]
@@ -164,7 +189,7 @@ fn files_that_are_there_are_taken_plain_or_packed() {
     fs::write(from.join("images.gz"), gz(IMAGES)).unwrap();
     fs::write(from.join("labels"), LABELS).unwrap();
     let options = FetchOptions { from: Some(from), ..bench.client("exit 1") };
-    assert!(!bench.get(&set(Source::Debian { package: "tiny-data" }), &options).unwrap().already_there);
+    assert!(!bench.get(&set(Source::Debian { packages: &["tiny-data"] }), &options).unwrap().already_there);
     bench.assert_whole();
 }
 
@@ -186,7 +211,7 @@ fn from(folder: &Path) -> FetchOptions {
 #[test]
 fn folders_that_do_not_fit_are_named() {
     let bench = Bench::new();
-    let set = set(Source::Debian { package: "tiny-data" });
+    let set = set(Source::Debian { packages: &["tiny-data"] });
     assert_eq!(
         bench.get_error(&set, &from(&bench.path("nowhere"))),
         "BENCH/nowhere: not a folder\n  expected: a folder that holds images, labels\n  to do: name the folder \
@@ -226,7 +251,7 @@ fn clients_that_fail_are_quoted() {
          the npm package tiny-data 1.0.0\n  to do: install it, or hand the files over: `ansatz data get tiny \
          --from FOLDER`"
     );
-    let debian = set(Source::Debian { package: "tiny-data" });
+    let debian = set(Source::Debian { packages: &["tiny-data"] });
     let message = bench.get_error(&debian, &bench.client("echo 'E: no such package' >&2; exit 100"));
     assert_eq!(
         message,

@@ -1,5 +1,6 @@
 //! From files to predictions.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Batch, Forecast, HostOutputs, Outcome, Registry, Result, Targets};
@@ -12,8 +13,14 @@ use serde::Serialize;
 pub struct Prediction {
     /// The file.
     pub file: PathBuf,
+    /// The record in it, from 1, where it holds several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<usize>,
     /// Answers with their probabilities in 0–1, most likely first.
     pub predictions: Vec<(String, f32)>,
+    /// The number that was asked for, in its own unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<f64>,
     /// What follows the end of the file, where it holds a series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
@@ -25,14 +32,14 @@ pub struct Predictor {
     device: Device,
 }
 
-/// Files that go through the network together.
+/// Examples that go through the network together.
 const TOGETHER: usize = 64;
 
 /// Files whose batches have one shape.
 struct Group {
     batch: Batch,
-    /// Each file's number, and its first example in the batch.
-    files: Vec<(usize, usize)>,
+    /// Each file's number, and its examples in the batch.
+    files: Vec<(usize, Range<usize>)>,
 }
 
 /// Adds a file's batch to the last group, or to a new one where the shapes differ.
@@ -41,13 +48,14 @@ fn add(groups: &mut Vec<Group>, number: usize, batch: Batch) {
         Some(group) => {
             let first = group.batch.examples;
             match group.batch.append(batch) {
-                Ok(()) => return group.files.push((number, first)),
+                Ok(()) => return group.files.push((number, first..group.batch.examples)),
                 Err(batch) => *batch,
             }
         }
         None => batch,
     };
-    groups.push(Group { batch: alone, files: vec![(number, 0)] });
+    let all = 0..alone.examples;
+    groups.push(Group { batch: alone, files: vec![(number, all)] });
 }
 
 impl Predictor {
@@ -68,10 +76,10 @@ impl Predictor {
         Ok(nested?.into_iter().flatten().collect())
     }
 
-    /// What the network says of each of `files`, in their order: its `top` most likely answers, or why the file
-    /// cannot be read as the kind of data that the network was trained on.
+    /// What the network says of each of `files`, in their order, and of each record that a file holds: its `top` most
+    /// likely answers, or why the file cannot be read as the kind of data that the network was trained on.
     ///
-    /// Up to 64 files go through the network together.
+    /// Up to 64 files are read together, and up to 64 examples go through the network together.
     pub fn predict<'a>(
         &'a self,
         files: &'a [PathBuf],
@@ -92,15 +100,23 @@ impl Predictor {
         let mut predictions = unread;
         for Group { batch, files: members } in groups {
             match self.outcomes(batch) {
-                Ok((outputs, outcomes)) => predictions.extend(members.into_iter().map(|(number, first)| {
-                    let answers = outcomes.get(first).map(|outcome| outcome.predictions.iter().take(top));
-                    let answers = answers.into_iter().flatten().cloned().collect();
-                    (number, self.prediction(&files[number], outputs.example(first), answers))
-                })),
+                Ok((outputs, outcomes)) => {
+                    for (number, examples) in members {
+                        let several = examples.len() > 1;
+                        for (place, (example, outcome)) in
+                            examples.clone().zip(&outcomes[examples]).enumerate()
+                        {
+                            let record = several.then_some(place + 1);
+                            let said =
+                                self.prediction(&files[number], outputs.example(example), outcome, top);
+                            predictions.push((number, said.map(|said| Prediction { record, ..said })));
+                        }
+                    }
+                }
                 Err(error) if members.len() == 1 => predictions.push((members[0].0, Err(error))),
                 // One of several is at fault; alone, each shows whether it is the one.
                 Err(_) => {
-                    let alone = |(number, _): (usize, usize)| {
+                    let alone = |(number, _): (usize, Range<usize>)| {
                         let answers = self.together(std::slice::from_ref(&files[number]), top);
                         answers.into_iter().map(move |answer| (number, answer))
                     };
@@ -112,16 +128,29 @@ impl Predictor {
         predictions.into_iter().map(|(_, prediction)| prediction).collect()
     }
 
-    fn prediction(&self, file: &Path, outputs: &[f32], answers: Vec<(String, f32)>) -> Result<Prediction> {
-        let forecast = self.trained.encoder.forecast(file, outputs, self.trained.plan.task.quantiles())?;
-        Ok(Prediction { file: file.to_owned(), predictions: answers, forecast })
+    fn prediction(&self, file: &Path, outputs: &[f32], outcome: &Outcome, top: usize) -> Result<Prediction> {
+        Ok(Prediction {
+            file: file.to_owned(),
+            record: None,
+            predictions: outcome.predictions.iter().take(top).cloned().collect(),
+            number: outcome.number,
+            forecast: self.trained.encoder.forecast(file, outputs, self.trained.plan.task.quantiles())?,
+        })
     }
 
+    /// What the network says of all examples of a batch, of which a file of records may have any number.
     fn outcomes(&self, batch: Batch) -> Result<(HostOutputs, Vec<Outcome>)> {
-        let outputs = self.trained.model.judge(&batch, &*self.trained.encoder, &self.device)?;
-        let outputs = HostOutputs::read(outputs)?;
         let mut scorer = self.trained.plan.task.scorer(self.trained.encoder.target())?;
-        let outcomes = scorer.add(&outputs, &Targets::Unknown)?;
-        Ok((outputs, outcomes))
+        let (mut outcomes, mut whole) = (Vec::new(), HostOutputs { dims: [0; 3], values: Vec::new() });
+        for first in (0..batch.examples).step_by(TOGETHER) {
+            let some = batch.rows(first..batch.examples.min(first + TOGETHER));
+            let outputs = self.trained.model.judge(&some, &*self.trained.encoder, &self.device)?;
+            let outputs = HostOutputs::read(outputs)?;
+            outcomes.extend(scorer.add(&outputs, &Targets::Unknown)?);
+            let [examples, positions, values] = outputs.dims;
+            whole.dims = [whole.dims[0] + examples, positions, values];
+            whole.values.extend(outputs.values);
+        }
+        Ok((whole, outcomes))
     }
 }

@@ -82,6 +82,12 @@ fn names(target: &Target) -> Result<&[String]> {
             "named classes",
             "choose the task `forecast`, or data with classes",
         )),
+        Target::Number { name, .. } => Err(Error::input(
+            "the labels of the data",
+            format!("`{name}` is a number"),
+            "named classes",
+            "choose the task `regress`, or target = { class = … }",
+        )),
     }
 }
 

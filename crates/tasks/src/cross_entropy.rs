@@ -33,6 +33,7 @@ fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -> Result<Ve
         }
         Targets::Tokens(_) => Err(mismatch("they are tokens".to_owned())),
         Targets::Series { .. } => Err(mismatch("they are steps of a series".to_owned())),
+        Targets::Numbers(_) => Err(mismatch("they are numbers".to_owned())),
         Targets::Unknown => Err(mismatch("they are unknown".to_owned())),
     }
 }

@@ -60,6 +60,7 @@ impl Scorer for LanguageScorer {
                 target: String::new(),
                 loss: (nats / tokens.max(1) as f64) as f32,
                 correct: correct == tokens,
+                number: None,
             });
         }
         self.examples += batch;

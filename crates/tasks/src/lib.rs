@@ -13,6 +13,7 @@ mod language_model;
 mod language_scorer;
 mod pool;
 mod ranking;
+mod regress;
 mod scorer;
 mod transform;
 
@@ -22,5 +23,6 @@ pub use head::ClassifyHead;
 pub use language_model::{LanguageModelConfig, LanguageModelHead};
 pub use language_scorer::LanguageScorer;
 pub use pool::Pool;
+pub use regress::{RegressConfig, RegressHead, RegressLoss, RegressScorer};
 pub use scorer::ClassifyScorer;
 pub use transform::{Transform, TransformConfig};

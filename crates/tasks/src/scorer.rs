@@ -72,7 +72,7 @@ impl ClassifyScorer {
                 }
                 Some((class, loss))
             }
-            Targets::Tokens(_) | Targets::Series { .. } | Targets::Unknown => None,
+            Targets::Tokens(_) | Targets::Series { .. } | Targets::Numbers(_) | Targets::Unknown => None,
         }
     }
 
@@ -86,6 +86,7 @@ impl ClassifyScorer {
             }
             Targets::Tokens(_) => "labels that are tokens".to_owned(),
             Targets::Series { .. } => "labels that are steps of a series".to_owned(),
+            Targets::Numbers(_) => "labels that are numbers".to_owned(),
             Targets::Classes(indices) if indices.len() != examples => {
                 format!("{} labels for {examples} outputs", indices.len())
             }
@@ -116,7 +117,13 @@ impl Scorer for ClassifyScorer {
                 listed.map(|(class, probability)| (self.names[*class].clone(), *probability as f32));
             let predictions = predictions.collect();
             let Some((class, loss)) = self.judge(&log_probabilities, targets, index) else {
-                return Outcome { predictions, target: String::new(), loss: f32::NAN, correct: false };
+                return Outcome {
+                    predictions,
+                    target: String::new(),
+                    loss: f32::NAN,
+                    correct: false,
+                    number: None,
+                };
             };
             self.counts[class][prediction] += 1;
             self.loss += loss;
@@ -125,7 +132,7 @@ impl Scorer for ClassifyScorer {
             self.ranking.add(&log_probabilities, class);
             self.contributions.push(Contribution { sum: f64::from(u8::from(correct)), weight: 1.0 });
             let target = self.names[class].clone();
-            Outcome { predictions, target, loss: loss as f32, correct }
+            Outcome { predictions, target, loss: loss as f32, correct, number: None }
         });
         Ok(outcomes.collect())
     }

@@ -79,6 +79,7 @@ mod tests {
             target: String::new(),
             loss: ((index * 37) % 101) as f32,
             correct: index.is_multiple_of(3),
+            number: None,
         };
         let mut mistakes = Mistakes::default();
         for first in (0..100).step_by(10) {

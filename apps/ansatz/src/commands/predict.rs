@@ -34,9 +34,14 @@ fn line(out: &mut dyn Write, prediction: &Prediction) -> Outcome {
         writeln!(out, "{}:", prediction.file.display())?;
         return table(out, forecast);
     }
+    let record = prediction.record.map_or(String::new(), |record| format!(", record {record}"));
+    if let Some(number) = prediction.number {
+        writeln!(out, "{}{record}: {}", prediction.file.display(), figure(number))?;
+        return Ok(());
+    }
     let answers: Vec<String> =
         prediction.predictions.iter().map(|(name, share)| format!("{name} {:.1} %", share * 100.0)).collect();
-    writeln!(out, "{}: {}", prediction.file.display(), answers.join(", "))?;
+    writeln!(out, "{}{record}: {}", prediction.file.display(), answers.join(", "))?;
     Ok(())
 }
 

@@ -137,6 +137,8 @@ fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error
         (Some(_), Target::Classes { .. }) => format!("ansatz predict {run} TEXT.txt"),
         (None, Target::Tokens { .. }) => format!("ansatz evaluate {run}"),
         (_, Target::Series { .. }) => format!("ansatz predict {run} SERIES.csv"),
-        (None, Target::Classes { .. }) => format!("ansatz predict {run} PICTURE.png"),
+        (None, Target::Classes { .. }) | (_, Target::Number { .. }) => {
+            format!("ansatz predict {run} {}", encoder.usual_file())
+        }
     })
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use ansatz_core::{Error, Result};
 use ansatz_data::Division;
 
-use crate::decode::{Decoder, picture_files};
+use crate::decode::{Decoder, Filter, picture_files};
 use crate::pictures::{PictureSize, Pictures};
 use crate::source::{Folder, Found};
 
 pub(super) fn read(config: &Folder, background: f64, invert: bool) -> Result<Found> {
     let size = PictureSize { height: config.height, width: config.width, channels: config.channels };
-    let decoder = Decoder { size, background, invert };
+    let decoder = Decoder { size, background, invert, filter: Filter::default() };
     let mut reader = Reader { decoder, strict: config.strict, damaged: Vec::new() };
     let (train, test) = (config.path.join("train"), config.path.join("test"));
     if train.is_dir() && test.is_dir() {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use folder::folders_of;
 
+use crate::decode::Filter;
 use crate::pictures::Pictures;
 
 /// Where pictures come from: `source = "mnist"`, or `source = { folder = { path = "pets" } }`.
@@ -30,6 +31,8 @@ pub enum Source {
     FashionMnist,
     /// PNG and JPEG files in folders named after their classes.
     Folder(Folder),
+    /// A column of records that names a PNG or JPEG file each: for the data model `fused` alone.
+    Records(PicturesOfRecords),
     /// Pictures of evenly drawn pixels, always the same, for measuring speed: nothing can be learned from them.
     Noise(Noise),
 }
@@ -130,6 +133,26 @@ impl Folder {
     }
 }
 
+/// A column of records of the data model `fused` that names PNG or JPEG files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PicturesOfRecords {
+    /// Height that pictures are brought to, in pixels, 1–4096.
+    pub height: usize,
+    /// Width that pictures are brought to, in pixels, 1–4096.
+    pub width: usize,
+    /// Values per pixel: 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// How they are brought to it.
+    pub filter: Filter,
+}
+
+impl Default for PicturesOfRecords {
+    fn default() -> Self {
+        Self { height: 64, width: 64, channels: 3, filter: Filter::default() }
+    }
+}
+
 /// What a source holds.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
@@ -146,6 +169,9 @@ impl Source {
         match self {
             Self::Folder(folder) => folder.check(),
             Self::Noise(noise) => noise.check(),
+            Self::Records(PicturesOfRecords { height, width, channels, .. }) => {
+                check_size("records", *height, *width, *channels)
+            }
             Self::Digits | Self::Mnist | Self::FashionMnist => Ok(()),
         }
     }
@@ -155,7 +181,7 @@ impl Source {
     pub fn background(&self) -> f64 {
         match self {
             Self::Digits | Self::Mnist | Self::FashionMnist | Self::Noise(_) => 0.0,
-            Self::Folder(_) => 1.0,
+            Self::Folder(_) | Self::Records(_) => 1.0,
         }
     }
 
@@ -166,6 +192,11 @@ impl Source {
             Self::FashionMnist => idx_files::read("fashion-mnist", places, idx_files::fashion_names()),
             Self::Folder(folder) => folder::read(folder, background, invert),
             Self::Noise(noise) => Ok(noise::make(noise)),
+            Self::Records(_) => {
+                let problem = "it stands for a column of records, which the data model `fused` reads";
+                let expected = "\"mnist\", { folder = … } or another source of pictures";
+                Err(ConfigError::value("data.source", problem, expected).into())
+            }
         }
     }
 }

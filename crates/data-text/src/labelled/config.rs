@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Component, ConfigError, DataModel, Encoder, OpenData, Places, Preparation, Proposal, Registry, Result,
+    Component, ConfigError, DataModel, Encoder, Modality, OpenData, Places, Preparation, Proposal, Registry,
+    Result,
 };
 use ansatz_data::Share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LabelledSource, LabelledTextEncoder, OpenLabelledText};
+use super::{LabelledSource, LabelledTextEncoder, OpenLabelledText, words};
 use crate::recognise;
 use crate::stem::EmbeddingConfig;
+use crate::tokenizer::{Tokenizer, TokenizerConfig};
 
 /// Texts with a class each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +52,20 @@ pub enum LabelledTokenizer {
     Bytes,
     /// A `tokenizer.json` as Hugging Face's tokenizers write it.
     File(PathBuf),
+}
+
+impl LabelledTokenizer {
+    /// The tokenizer, whose words are learned from `texts`.
+    ///
+    /// # Errors
+    /// When its file is not there or no tokenizer.
+    pub(super) fn fit<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Tokenizer> {
+        match self {
+            Self::Words(most) => words::learn(texts, *most),
+            Self::Bytes => Ok(Tokenizer::Bytes),
+            Self::File(path) => TokenizerConfig::File(path.clone()).open(),
+        }
+    }
 }
 
 impl Default for LabelledTextConfig {
@@ -115,6 +131,10 @@ impl DataModel for LabelledTextConfig {
 
     fn recognise(&self, path: &Path) -> Result<Option<Proposal>> {
         recognise::labelled(path)
+    }
+
+    fn modality(&self) -> Option<&dyn Modality> {
+        Some(self)
     }
 }
 

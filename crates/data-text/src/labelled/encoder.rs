@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets};
-use burn::tensor::{Device, TensorData};
+use ansatz_core::{
+    Batch, BoxedStem, Build, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets,
+};
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use super::LabelledTextConfig;
@@ -58,6 +60,11 @@ impl LabelledTextEncoder {
         let tokenizer = Tokenizer::restore(kept.tokenizer.as_deref()).map_err(damaged)?;
         let config = LabelledTextConfig { length: kept.length, ..config.clone() };
         Ok(Self::new(tokenizer, kept.classes, &config))
+    }
+
+    /// The most tokens of a text.
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 
     /// The tokens of a text, cut at its end; of a text without any, the first token of the vocabulary.
@@ -116,9 +123,9 @@ impl Encoder for LabelledTextEncoder {
         Some(self)
     }
 
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         let (vocabulary, width) = (self.tokenizer.vocabulary(), width.unwrap_or(64));
-        Ok(BoxedStem::new(self.embedding.build(vocabulary, self.length, width, device)?))
+        Ok(BoxedStem::new(self.embedding.build(vocabulary, self.length, width, build.device)?))
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

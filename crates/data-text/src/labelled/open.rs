@@ -8,8 +8,7 @@ use ansatz_data::{Division, Purpose, stream};
 use rand::RngExt;
 
 use super::source::Labelled;
-use super::{LabelledTextConfig, LabelledTextEncoder, LabelledTokenizer, words};
-use crate::tokenizer::{Tokenizer, TokenizerConfig};
+use super::{LabelledTextConfig, LabelledTextEncoder};
 
 /// A text as tokens.
 struct Example {
@@ -58,13 +57,7 @@ impl OpenLabelledText {
         };
         let parts = Division::stratified(&labels(&rest)?, config.validation, config.split_seed)?;
         let (train, validation) = divide(rest, &parts.held_out);
-        let tokenizer = match &config.tokenizer {
-            LabelledTokenizer::Words(most) => {
-                words::learn(train.iter().map(|text| text.text.as_str()), *most)?
-            }
-            LabelledTokenizer::Bytes => Tokenizer::Bytes,
-            LabelledTokenizer::File(path) => TokenizerConfig::File(path.clone()).open()?,
-        };
+        let tokenizer = config.tokenizer.fit(train.iter().map(|text| text.text.as_str()))?;
         let encoder = LabelledTextEncoder::new(tokenizer, classes.clone(), config);
         let (mut cut, mut empty, total) = (0, 0, train.len() + validation.len() + test.len());
         let mut example = |text: Labelled| {
@@ -100,7 +93,12 @@ impl OpenLabelledText {
 }
 
 /// The tokens of example `index`, each left out with probability `dropout`; the first one alone where none is left.
-fn thinned(tokens: &[u32], dropout: f64, Variation { seed, epoch }: Variation, index: usize) -> Vec<u32> {
+pub(super) fn thinned(
+    tokens: &[u32],
+    dropout: f64,
+    Variation { seed, epoch }: Variation,
+    index: usize,
+) -> Vec<u32> {
     let mut random = stream(seed, Purpose::Example, epoch, index as u64);
     let mut kept: Vec<u32> = tokens.iter().copied().filter(|_| !random.random_bool(dropout)).collect();
     if kept.is_empty() {

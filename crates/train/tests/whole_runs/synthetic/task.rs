@@ -93,6 +93,7 @@ impl Scorer for GuessScorer {
                 target: self.names[label].clone(),
                 loss,
                 correct,
+                number: None,
             });
         }
         Ok(outcomes)

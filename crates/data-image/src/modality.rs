@@ -1,0 +1,225 @@
+//! A column of pictures as one modality of examples that have several.
+
+use ansatz_core::{
+    Batch, BoxedStem, Build, Cell, ConfigError, Encoder, Error, Exhibit, FittedModality, Modality,
+    ModalityEncoder, ModalityExamples, Record, Records, Result, Targets, Variation,
+};
+use ansatz_data::{Purpose, stream};
+use burn::tensor::TensorData;
+use rayon::prelude::*;
+
+use crate::augment::{Augment, Mix, Warp};
+use crate::config::ImageConfig;
+use crate::contact_sheet::{enlarge, to_png};
+use crate::encoder::ImageEncoder;
+use crate::pictures::{PictureSize, Pictures};
+use crate::preparation::{Normalisation, Preparation};
+use crate::source::{PicturesOfRecords, Source};
+
+impl ImageConfig {
+    /// Refuses what belongs to the example as a whole, and gives what is asked of the pictures.
+    fn check_modality(&self, records: &Records) -> Result<&PicturesOfRecords> {
+        let Source::Records(pictures) = &self.source else {
+            let expected = "{ records = { height = 64, width = 64 } }, or no source";
+            return Err(
+                ConfigError::value("source", "the records say what the pictures are", expected).into()
+            );
+        };
+        let usual = Self::default();
+        let whole = [
+            ("validation", self.validation != usual.validation, "data.split divides examples"),
+            ("validation_seed", self.validation_seed != usual.validation_seed, "data.split divides examples"),
+            ("mirror", self.mirror, "examples of several modalities are judged as they are"),
+            ("augment.mix", self.augment.mix != Mix::default(), "labels belong to the whole example"),
+        ];
+        if let Some((name, _, why)) = whole.into_iter().find(|(_, given, _)| *given) {
+            let problem = "it cannot be set for a picture among several modalities";
+            return Err(ConfigError::value(name, problem, format!("nothing here: {why}")).into());
+        }
+        match records.columns.len() {
+            1 => Ok(pictures),
+            count => {
+                let problem = format!("{count} columns");
+                Err(ConfigError::value("columns", problem, "one column, which names files").into())
+            }
+        }
+    }
+}
+
+impl Modality for ImageConfig {
+    fn fit(&self, records: &Records, train: &[usize]) -> Result<FittedModality> {
+        let PicturesOfRecords { height, width, channels, filter } = *self.check_modality(records)?;
+        let size = PictureSize { height, width, channels };
+        let mut preparation = Preparation {
+            size,
+            classes: Vec::new(),
+            normalisation: Normalisation { mean: vec![0.0; channels], deviation: vec![1.0; channels] },
+            invert: self.invert,
+            background: self.background(),
+            filter,
+        };
+        let (pictures, present) = read(&preparation, records)?;
+        let train: Vec<usize> = train.iter().copied().filter(|&index| present[index]).collect();
+        preparation.normalisation = self.normalise.resolve(&pictures, &train)?;
+        let encoder = PictureModality { encoder: ImageEncoder::new(preparation, self) };
+        let augment = self.augment.clone();
+        let examples = PictureExamples { encoder: encoder.encoder.clone(), augment, pictures, present };
+        Ok(FittedModality { encoder: Box::new(encoder), examples: Box::new(examples), notes: Vec::new() })
+    }
+
+    fn restore(&self, preparation: &ansatz_core::Preparation) -> Result<Box<dyn ModalityEncoder>> {
+        let encoder = ImageEncoder::new(Preparation::from_json(preparation)?, self);
+        Ok(Box::new(PictureModality { encoder }))
+    }
+}
+
+/// The pictures of all records, and which records have one; the others get the background.
+fn read(preparation: &Preparation, records: &Records) -> Result<(Pictures, Vec<bool>)> {
+    let size = preparation.size;
+    let decoder = preparation.decoder();
+    let picture = |record: &Record| {
+        let path = |named: &str| record.path(named);
+        match record.cells.first() {
+            Some(Cell::Bytes(bytes)) => Ok(Some(decoder.read_bytes(&record.place.file, bytes)?)),
+            Some(cell) => match cell.known() {
+                Some(named) => decoder.read(&path(named)).map(Some).map_err(|error| at(record, error)),
+                None => Ok(None),
+            },
+            None => Ok(None),
+        }
+    };
+    // Decoding is most of the time that reading a set takes.
+    let read = records.rows.par_iter().map(picture).collect::<Result<Vec<Option<Vec<u8>>>>>()?;
+    let present = read.iter().map(Option::is_some).collect();
+    let blank = vec![(preparation.background * 255.0).round() as u8; size.values()];
+    let pixels = read.into_iter().flat_map(|bytes| bytes.unwrap_or_else(|| blank.clone())).collect();
+    let pictures = Pictures { size, full_scale: 255, pixels, labels: vec![0; records.rows.len()] };
+    Ok((pictures, present))
+}
+
+/// The same error with the place of the record that named the file.
+fn at(record: &Record, error: Error) -> Error {
+    match error {
+        Error::Input { input, problem, expected, remedy } => {
+            Error::Input { input: format!("{}: {input}", record.place), problem, expected, remedy }
+        }
+        Error::File { path, action, source } if action == "read" => Error::input(
+            format!("{}: {}", record.place, path.display()),
+            format!("cannot be read: {source}"),
+            "a PNG or JPEG file, its path as seen from the folder of the records",
+            "mend the path, or leave the cell empty",
+        ),
+        other => other,
+    }
+}
+
+/// Fitted preprocessing of a column of pictures.
+struct PictureModality {
+    encoder: ImageEncoder,
+}
+
+impl ModalityEncoder for PictureModality {
+    fn preparation(&self) -> Result<ansatz_core::Preparation> {
+        self.encoder.preparation()
+    }
+
+    fn read(&self, records: &Records) -> Result<Box<dyn ModalityExamples>> {
+        let (pictures, present) = read(self.encoder.fitted(), records)?;
+        let (encoder, augment) = (self.encoder.clone(), Augment::default());
+        Ok(Box::new(PictureExamples { encoder, augment, pictures, present }))
+    }
+
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
+        self.encoder.stem(width, build)
+    }
+}
+
+/// Pictures in memory, at the size that the network reads.
+struct PictureExamples {
+    encoder: ImageEncoder,
+    augment: Augment,
+    pictures: Pictures,
+    present: Vec<bool>,
+}
+
+impl ModalityExamples for PictureExamples {
+    fn is_present(&self, index: usize) -> bool {
+        self.present[index]
+    }
+
+    fn inputs(&self, indices: &[usize], variation: Option<Variation>) -> Result<Vec<(String, TensorData)>> {
+        let size = self.pictures.size;
+        let mut values = vec![0.0; indices.len() * size.values()];
+        let mut warp = Warp::default();
+        for (picture, &index) in values.chunks_exact_mut(size.values()).zip(indices) {
+            self.pictures.write(index, picture);
+            if let Some(Variation { seed, epoch }) = variation {
+                let mut random = stream(seed, Purpose::Example, epoch, index as u64);
+                self.augment.apply(picture, size, &mut random, &mut warp);
+            }
+        }
+        let Batch { inputs, .. } = self.encoder.batch(values, Targets::Unknown);
+        Ok(inputs)
+    }
+
+    fn exhibit(&self, index: usize) -> Result<Exhibit> {
+        to_png(&enlarge(self.pictures.bytes(index), self.pictures.size)).map(Exhibit::Png)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_core::Place;
+    use image::{Rgb, RgbImage};
+
+    fn records(folder: &std::path::Path, files: &[&str]) -> Records {
+        let place = Place { file: folder.join("a.csv").into(), line: 2 };
+        let row = |file: &&str| Record { place: place.clone(), cells: vec![Cell::Text((*file).to_owned())] };
+        Records { columns: vec!["file".to_owned()], rows: files.iter().map(row).collect() }
+    }
+
+    fn config() -> ImageConfig {
+        let pictures = PicturesOfRecords { height: 2, width: 2, ..PicturesOfRecords::default() };
+        ImageConfig { source: Source::Records(pictures), ..ImageConfig::default() }
+    }
+
+    #[test]
+    fn pictures_are_read_beside_their_records_and_fitted_on_training_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        RgbImage::from_pixel(2, 2, Rgb([0, 51, 102])).save(folder.path().join("dark.png")).unwrap();
+        RgbImage::from_pixel(2, 2, Rgb([255; 3])).save(folder.path().join("light.png")).unwrap();
+        let all = records(folder.path(), &["dark.png", "", "light.png"]);
+        let fitted = config().fit(&all, &[0, 1]).unwrap();
+        let present: Vec<bool> = (0..3).map(|index| fitted.examples.is_present(index)).collect();
+        assert_eq!(present, [true, false, true]);
+        let inputs = fitted.examples.inputs(&[0], None).unwrap();
+        // The mean of the only training picture is taken off.
+        assert!(inputs[0].1.iter::<f32>().all(|value| value.abs() < 1e-6));
+        let varied = Variation { seed: 1, epoch: 2 };
+        let same = fitted.examples.inputs(&[0], Some(varied)).unwrap();
+        same[0].1.assert_eq(&inputs[0].1, true);
+        let restored = config().restore(&fitted.encoder.preparation().unwrap()).unwrap();
+        let light = restored.read(&records(folder.path(), &["light.png"])).unwrap();
+        let expected = fitted.examples.inputs(&[2], None).unwrap();
+        light.inputs(&[0], None).unwrap()[0].1.assert_eq(&expected[0].1, true);
+        assert!(matches!(fitted.examples.exhibit(1), Ok(Exhibit::Png(_))));
+        for (file, problem) in [("absent.png", "line 2"), ("a.csv", "line 2")] {
+            std::fs::write(folder.path().join("a.csv"), "no picture").unwrap();
+            let said =
+                config().fit(&records(folder.path(), &[file]), &[0]).err().expect("refused").to_string();
+            assert!(said.contains(problem) && said.contains(file), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_whole_example_is_refused() {
+        let all = records(std::path::Path::new("."), &[""]);
+        let said = |config: ImageConfig| config.fit(&all, &[0]).err().expect("refused").to_string();
+        assert!(said(ImageConfig { mirror: true, ..config() }).contains("`mirror`"));
+        assert!(said(ImageConfig { source: Source::Mnist, ..config() }).contains("`source`"));
+        let mut mixed = config();
+        mixed.augment.mix.mixup = 0.2;
+        assert!(said(mixed).contains("`augment.mix`"));
+    }
+}

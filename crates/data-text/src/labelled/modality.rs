@@ -1,0 +1,200 @@
+//! A column of texts as one modality of examples that have several.
+
+use std::borrow::Cow;
+
+use ansatz_core::{
+    BoxedStem, Build, Cell, ConfigError, Encoder, Error, Exhibit, FittedModality, Modality, ModalityEncoder,
+    ModalityExamples, Preparation, Record, Records, Result, Variation,
+};
+use burn::tensor::TensorData;
+
+use super::open::thinned;
+use super::{LabelledSource, LabelledTextConfig, LabelledTextEncoder};
+use crate::stem::{MASK, TOKENS};
+
+impl LabelledTextConfig {
+    /// Refuses what belongs to the example as a whole.
+    fn check_modality(&self, records: &Records) -> Result<()> {
+        let usual = Self::default();
+        if !matches!(self.source, LabelledSource::Records(_)) {
+            let expected = "{ records = {} }, or no source";
+            return Err(ConfigError::value("source", "the records say what the texts are", expected).into());
+        }
+        for (name, is_usual) in [
+            ("test", self.test == usual.test),
+            ("validation", self.validation == usual.validation),
+            ("split_seed", self.split_seed == usual.split_seed),
+        ] {
+            if !is_usual {
+                let problem = "a text of several modalities is not divided by itself";
+                return Err(
+                    ConfigError::value(name, problem, "nothing here; data.split divides examples").into()
+                );
+            }
+        }
+        match records.columns.len() {
+            1 => Ok(()),
+            count => {
+                let problem = format!("{count} columns");
+                Err(ConfigError::value("columns", problem, "one column, which holds texts").into())
+            }
+        }
+    }
+}
+
+impl Modality for LabelledTextConfig {
+    fn fit(&self, records: &Records, train: &[usize]) -> Result<FittedModality> {
+        self.check_modality(records)?;
+        let tokenizer = self.tokenizer.fit(train.iter().filter_map(|&index| text(&records.rows[index])))?;
+        let encoder = TextModality(LabelledTextEncoder::new(tokenizer, Vec::new(), self));
+        let (texts, cut) = encoder.texts(records)?;
+        let examples = Texts { token_dropout: self.token_dropout, ..texts };
+        let mut notes = Vec::new();
+        if cut > 0 {
+            let (total, length) = (records.rows.len(), self.length);
+            notes.push(format!(
+                "{cut} of {total} texts are longer than {length} tokens, and cut at their end."
+            ));
+        }
+        Ok(FittedModality { encoder: Box::new(encoder), examples: Box::new(examples), notes })
+    }
+
+    fn restore(&self, preparation: &Preparation) -> Result<Box<dyn ModalityEncoder>> {
+        Ok(Box::new(TextModality(LabelledTextEncoder::restore(preparation, self)?)))
+    }
+}
+
+/// The text of a record, if it has one.
+fn text(record: &Record) -> Option<&str> {
+    match record.cells.first() {
+        Some(Cell::Text(text)) if !text.trim().is_empty() => Some(text),
+        _ => None,
+    }
+}
+
+/// Fitted preprocessing of a column of texts.
+struct TextModality(LabelledTextEncoder);
+
+impl TextModality {
+    /// The texts of all records, and how many of them were cut.
+    fn texts(&self, records: &Records) -> Result<(Texts, usize)> {
+        let mut cut = 0;
+        let mut read = |record: &Record| {
+            let Some(text) = text(record) else { return Ok(None) };
+            let sentence = self.0.tokens(text)?;
+            cut += usize::from(sentence.cut > 0);
+            Ok(Some((text.to_owned(), sentence.tokens)))
+        };
+        let texts = records.rows.iter().map(&mut read).collect::<Result<_>>()?;
+        Ok((Texts { texts, length: self.0.length(), token_dropout: 0.0 }, cut))
+    }
+}
+
+impl ModalityEncoder for TextModality {
+    fn preparation(&self) -> Result<Preparation> {
+        self.0.preparation()
+    }
+
+    fn read(&self, records: &Records) -> Result<Box<dyn ModalityExamples>> {
+        Ok(Box::new(self.texts(records)?.0))
+    }
+
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
+        self.0.stem(width, build)
+    }
+}
+
+/// Texts as tokens.
+struct Texts {
+    texts: Vec<Option<(String, Vec<u32>)>>,
+    length: usize,
+    token_dropout: f64,
+}
+
+impl ModalityExamples for Texts {
+    fn is_present(&self, index: usize) -> bool {
+        self.texts[index].is_some()
+    }
+
+    /// Rows are as long as the longest text may be, whatever is in the batch. Where there is no text, one token is real.
+    fn inputs(&self, indices: &[usize], variation: Option<Variation>) -> Result<Vec<(String, TensorData)>> {
+        let mut tokens = vec![0i64; indices.len() * self.length];
+        let mut mask = tokens.clone();
+        let rows = tokens.chunks_exact_mut(self.length).zip(mask.chunks_exact_mut(self.length));
+        for ((tokens, mask), &index) in rows.zip(indices) {
+            let whole = self.texts[index].as_ref().map_or(&[0][..], |(_, tokens)| &tokens[..]);
+            let text = match variation.filter(|_| self.token_dropout > 0.0) {
+                Some(variation) => Cow::Owned(thinned(whole, self.token_dropout, variation, index)),
+                None => Cow::Borrowed(whole),
+            };
+            for (place, token) in text.iter().enumerate() {
+                tokens[place] = i64::from(*token);
+                mask[place] = 1;
+            }
+        }
+        let shape = [indices.len(), self.length];
+        let named = |name: &str, values| (name.to_owned(), TensorData::new(values, shape));
+        Ok(vec![named(TOKENS, tokens), named(MASK, mask)])
+    }
+
+    fn exhibit(&self, index: usize) -> Result<Exhibit> {
+        match &self.texts[index] {
+            Some((text, _)) => Ok(Exhibit::Text(text.clone())),
+            None => Err(Error::Failed("the example has no text".to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TextOfRecords;
+    use super::*;
+    use ansatz_core::{Place, Registry};
+    use std::path::Path;
+
+    fn records(texts: &[&str]) -> Records {
+        let place = Place { file: Path::new("a.csv").into(), line: 1 };
+        let row = |text: &&str| Record { place: place.clone(), cells: vec![Cell::Text((*text).to_owned())] };
+        Records { columns: vec!["note".to_owned()], rows: texts.iter().map(row).collect() }
+    }
+
+    fn config() -> LabelledTextConfig {
+        let source = LabelledSource::Records(TextOfRecords {});
+        LabelledTextConfig { source, length: 3, ..LabelledTextConfig::default() }
+    }
+
+    #[test]
+    fn words_are_learned_from_training_alone_and_rows_have_one_length() {
+        let texts = ["red red leaf", "", "blue blue red leaf", "leaf"];
+        let fitted = Modality::fit(&config(), &records(&texts), &[0, 1, 3]).unwrap();
+        assert_eq!(fitted.notes, ["1 of 4 texts are longer than 3 tokens, and cut at their end."]);
+        assert!(fitted.examples.is_present(0) && !fitted.examples.is_present(1));
+        let inputs = fitted.examples.inputs(&[2, 1], None).unwrap();
+        // `leaf` and `red` come twice in training; `blue` is unknown there.
+        inputs[0].1.assert_eq(&TensorData::from([[0i64, 0, 2], [0, 0, 0]]), true);
+        inputs[1].1.assert_eq(&TensorData::from([[1i64, 1, 1], [1, 0, 0]]), true);
+        let restored = Modality::restore(&config(), &fitted.encoder.preparation().unwrap()).unwrap();
+        let again = restored.read(&records(&["leaf"])).unwrap().inputs(&[0], None).unwrap();
+        again[0].1.assert_eq(&TensorData::from([[1i64, 0, 0]]), true);
+        let device = ansatz_device::open("cpu").unwrap();
+        let registry = Registry::default();
+        let stem = restored.stem(Some(4), &Build::new(&registry, &device)).unwrap();
+        assert_eq!(stem.output(), ansatz_core::FeatureSpec::row(3, 4));
+    }
+
+    #[test]
+    fn what_belongs_to_the_whole_example_is_refused() {
+        let all = records(&["a"]);
+        let message = |config: LabelledTextConfig| match Modality::fit(&config, &all, &[0]) {
+            Err(error) => error.to_string(),
+            Ok(_) => String::new(),
+        };
+        assert!(message(LabelledTextConfig { split_seed: 3, ..config() }).contains("`split_seed`"));
+        let source = LabelledSource::ReutersR8;
+        assert!(message(LabelledTextConfig { source, ..config() }).contains("`source`"));
+        let two = Records { columns: vec!["a".to_owned(), "b".to_owned()], rows: Vec::new() };
+        assert!(
+            Modality::fit(&config(), &two, &[]).err().expect("refused").to_string().contains("2 columns")
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! The column that records are labelled with.
+
+use std::collections::BTreeSet;
+
+use ansatz_core::{ConfigError, Error, Record, Records, Result, Target, Targets};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The column that is foretold: `target = { class = "species" }`, or `target = { number = "weight" }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetColumn {
+    /// The column of classes, for the task `classify`.
+    Class(String),
+    /// The column of numbers, for the task `regress`.
+    Number(String),
+}
+
+/// Records that have a label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// All of them.
+    pub records: Records,
+    /// From which of them on they are a test part of their own.
+    pub own_test: Option<usize>,
+    /// How many were left out as they had none.
+    pub unlabelled: usize,
+}
+
+/// What records are labelled with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Labels {
+    /// A class each.
+    Classes(Vec<usize>),
+    /// A number each, on the scale of the training part.
+    Numbers(Vec<f32>),
+}
+
+impl Labels {
+    /// Those of the records `indices`.
+    ///
+    /// # Panics
+    /// If one of them does not exist.
+    pub fn targets(&self, indices: &[usize]) -> Targets {
+        match self {
+            Self::Classes(all) => Targets::Classes(indices.iter().map(|&index| all[index]).collect()),
+            Self::Numbers(all) => Targets::Numbers(indices.iter().map(|&index| all[index]).collect()),
+        }
+    }
+}
+
+impl TargetColumn {
+    /// The name of the column.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Class(name) | Self::Number(name) => name,
+        }
+    }
+
+    /// Checks that a column is named.
+    ///
+    /// # Errors
+    /// When its name is empty.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self.name() {
+            "" => Err(ConfigError::value(
+                "target",
+                "no column is named",
+                "{ class = \"…\" } or { number = \"…\" }",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The records that have a label, those of a test part of its own behind the others.
+    ///
+    /// # Errors
+    /// When there is no such column, or nothing in it.
+    pub fn labelled(&self, mut records: Records, test: Option<Records>) -> Result<Labelled> {
+        let mut unlabelled = self.leave_out_unlabelled(&mut records)?;
+        let mut own_test = None;
+        if let Some(mut test) = test {
+            unlabelled += self.leave_out_unlabelled(&mut test)?;
+            own_test = Some(records.rows.len());
+            records.rows.extend(test.rows);
+        }
+        Ok(Labelled { records, own_test, unlabelled })
+    }
+
+    /// Leaves out the records without a label; how many there were.
+    fn leave_out_unlabelled(&self, records: &mut Records) -> Result<usize> {
+        let column = records.column(self.name())?;
+        let before = records.rows.len();
+        let file = records.rows.first().map(|row| row.place.file.clone());
+        records.rows.retain(|row| row.cells[column].known().is_some());
+        match file.filter(|_| records.rows.is_empty()) {
+            None => Ok(before - records.rows.len()),
+            Some(file) => {
+                let problem = format!("no record has a value in column `{}`", self.name());
+                let remedy = "name another column as data.target";
+                Err(Error::input(file.display(), problem, "labelled records", remedy))
+            }
+        }
+    }
+
+    /// For each record the group that dividing keeps in proportion: its class, or a tenth of all numbers.
+    ///
+    /// # Errors
+    /// When a label is not what it should be.
+    pub fn strata(&self, records: &Records) -> Result<Vec<usize>> {
+        match self {
+            Self::Class(_) => {
+                let names = self.classes(records)?;
+                self.places(records, &names)
+            }
+            Self::Number(_) => {
+                let numbers = self.numbers(records)?;
+                let mut order: Vec<usize> = (0..numbers.len()).collect();
+                order.sort_by(|one, other| numbers[*one].total_cmp(&numbers[*other]));
+                let mut strata = vec![0; numbers.len()];
+                for (rank, index) in order.into_iter().enumerate() {
+                    strata[index] = rank * 10 / numbers.len();
+                }
+                Ok(strata)
+            }
+        }
+    }
+
+    /// What the records are labelled with, as the records `train` have it: the classes in the order of their names,
+    /// or mean and deviation of the numbers.
+    ///
+    /// # Errors
+    /// When a label is not what it should be, or there are not two different ones.
+    pub fn fit(&self, records: &Records, train: &[usize]) -> Result<Target> {
+        let known = Records {
+            columns: records.columns.clone(),
+            rows: train.iter().map(|&index| records.rows[index].clone()).collect(),
+        };
+        let alike = |what: &str| {
+            let problem = format!("all {} records for training have one {what}", train.len());
+            let expected = format!("two different values in column `{}` at least", self.name());
+            Error::input("data.target", problem, expected, "name another column, or give more records")
+        };
+        match self {
+            Self::Class(_) => {
+                let names = self.classes(&known)?;
+                if names.len() < 2 { Err(alike("class")) } else { Ok(Target::Classes { names }) }
+            }
+            Self::Number(name) => {
+                let numbers = self.numbers(&known)?;
+                let count = numbers.len().max(1) as f64;
+                let mean = numbers.iter().sum::<f64>() / count;
+                let deviation = (numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
+                if deviation > 0.0 && deviation.is_finite() {
+                    Ok(Target::Number { name: name.clone(), mean, deviation })
+                } else {
+                    Err(alike("number"))
+                }
+            }
+        }
+    }
+
+    /// The labels of all `records`.
+    ///
+    /// # Errors
+    /// When one is not what it should be, or a class that `target` does not have.
+    pub fn labels(&self, records: &Records, target: &Target) -> Result<Labels> {
+        match target {
+            Target::Classes { names } => Ok(Labels::Classes(self.places(records, names)?)),
+            Target::Number { mean, deviation, .. } => {
+                let scaled = |number: &f64| ((number - mean) / deviation) as f32;
+                Ok(Labels::Numbers(self.numbers(records)?.iter().map(scaled).collect()))
+            }
+            _ => Err(Error::Failed("records with labels that are neither classes nor numbers".to_owned())),
+        }
+    }
+
+    fn classes(&self, records: &Records) -> Result<Vec<String>> {
+        let column = records.column(self.name())?;
+        let names: BTreeSet<&str> = records.rows.iter().filter_map(|row| row.cells[column].known()).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
+    fn places(&self, records: &Records, names: &[String]) -> Result<Vec<usize>> {
+        let column = records.column(self.name())?;
+        let place = |row: &Record| {
+            let class = row.cells[column].known().unwrap_or_default();
+            names.binary_search_by(|name| name.as_str().cmp(class)).map_err(|_| {
+                let problem = format!("the class `{class}` is not in the training part");
+                let expected = format!("one of {}", names.join(", "));
+                Error::input(&row.place, problem, expected, "add records of the class, or remove this one")
+            })
+        };
+        records.rows.iter().map(place).collect()
+    }
+
+    fn numbers(&self, records: &Records) -> Result<Vec<f64>> {
+        let column = records.column(self.name())?;
+        let number = |(index, row): (usize, &Record)| {
+            let parsed = row.cells[column].known().and_then(|text| text.parse().ok());
+            parsed
+                .filter(|number: &f64| number.is_finite())
+                .ok_or_else(|| records.wrong(index, column, "a finite number, which is foretold"))
+        };
+        records.rows.iter().enumerate().map(number).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::read_records;
+
+    fn records(text: &str) -> Records {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, text).unwrap();
+        read_records(&path).unwrap()
+    }
+
+    #[test]
+    fn classes_and_numbers_are_those_of_the_training_part() {
+        let class = TargetColumn::Class("kind".to_owned());
+        let (first, test) = (records("kind,age\nowl,1\ncat,3\nNA,5\n"), records("kind,age\nowl,8\n"));
+        let found = class.labelled(first, Some(test)).unwrap();
+        assert_eq!((found.own_test, found.unlabelled), (Some(2), 1));
+        let all = found.records;
+        let target = class.fit(&all, &[0, 1]).unwrap();
+        assert_eq!(target, Target::Classes { names: vec!["cat".to_owned(), "owl".to_owned()] });
+        let labels = class.labels(&all, &target).unwrap();
+        assert_eq!(labels.targets(&[2, 1]), Targets::Classes(vec![1, 0]));
+        assert_eq!(class.strata(&all).unwrap(), [1, 0, 1]);
+        let number = TargetColumn::Number("age".to_owned());
+        let target = number.fit(&all, &[0, 1]).unwrap();
+        assert_eq!(target, Target::Number { name: "age".to_owned(), mean: 2.0, deviation: 1.0 });
+        let labels = number.labels(&all, &target).unwrap();
+        assert_eq!(labels.targets(&[2, 0]), Targets::Numbers(vec![6.0, -1.0]));
+        assert_eq!(number.strata(&all).unwrap(), [0, 3, 6]);
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_are_named() {
+        let all = records("kind,age\nowl,1\ncat,old\n");
+        let class = TargetColumn::Class("kind".to_owned());
+        assert!(class.fit(&all, &[0]).unwrap_err().to_string().contains("have one class"));
+        let owls = Target::Classes { names: vec!["owl".to_owned()] };
+        let said = class.labels(&all, &owls).unwrap_err().to_string();
+        assert!(said.contains("line 3: the class `cat` is not in the training part"), "{said}");
+        let age = TargetColumn::Number("age".to_owned());
+        assert!(age.fit(&all, &[0, 1]).unwrap_err().to_string().contains("column `age` holds \"old\""));
+        assert!(age.fit(&all, &[0]).unwrap_err().to_string().contains("have one number"));
+        let nothing = class.labelled(records("kind\n?\n"), None).unwrap_err().to_string();
+        assert!(nothing.contains("no record has a value in column `kind`"), "{nothing}");
+        let absent = TargetColumn::Class("kin".to_owned());
+        assert!(absent.strata(&all).unwrap_err().to_string().contains("did you mean `kind`?"));
+    }
+}
