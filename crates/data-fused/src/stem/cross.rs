@@ -1,9 +1,8 @@
 //! The first modality attends to the others.
 
 use ansatz_core::{ConfigError, FeatureSpec, Features};
-use ansatz_ops::{Norm, NormConfig, Visible, attention};
+use ansatz_ops::{Linear, LinearConfig, Norm, NormConfig, Visible, attention};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::ConcatTokens;

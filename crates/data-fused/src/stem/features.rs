@@ -1,8 +1,8 @@
 //! Features of all modalities, one behind the other.
 
 use ansatz_core::{FeatureSpec, Features};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::branch::Found;

@@ -1,8 +1,8 @@
 //! Gates say how much of each modality there is.
 
 use ansatz_core::{FeatureSpec, Features};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation, assert_shape};
 
 use super::branch::Found;

@@ -154,7 +154,7 @@ fn gates_are_those_of_the_paper() {
         .iter()
         .map(|branch| list(branch.forward(&inputs, one()).unwrap().pooled(crate::ModalityPool::Mean)))
         .collect();
-    let map = |values: &[f32], linear: &burn::nn::Linear, to: usize| {
+    let map = |values: &[f32], linear: &ansatz_ops::Linear, to: usize| {
         let [_, width] = linear.weight.dims();
         let weight = list(linear.weight.val());
         let bias: Vec<f32> = linear.bias.as_ref().unwrap().val().into_data().try_to_vec().unwrap();

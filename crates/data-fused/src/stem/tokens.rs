@@ -1,8 +1,9 @@
 //! Tokens of all modalities, one behind the other.
 
 use ansatz_core::{FeatureSpec, Features};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use super::branch::Found;
