@@ -17,10 +17,10 @@ use crate::quantized::dense;
 /// rows, without the copies of im2col (compare Chellapilla et al. 2006, "High performance convolutional
 /// neural networks for document processing").
 ///
-/// There, a weight that is quantized with one scale, or one per output, is multiplied as it is: each picture becomes bytes
-/// with a scale and a zero of its own, found from the picture, as the rows of [`linear`](crate::linear()) do, and the
-/// sums are those of whole numbers. A picture with a value that is not finite gives NaN. Elsewhere, and where gradients
-/// are asked for, the weight is first made floats.
+/// There, a weight that is quantized with one scale, or one per output, is multiplied as it is, from three inputs on: each
+/// picture becomes bytes with a scale and a zero of its own, found from the picture, as the rows of
+/// [`linear`](crate::linear()) do, and the sums are those of whole numbers. A picture with a value that is not finite
+/// gives NaN. Elsewhere, and where gradients are asked for, the weight is first made floats.
 ///
 /// # Shapes
 /// - `x`: `[batch, inputs, height, width]`

@@ -22,6 +22,10 @@ use activations::Rows;
 use convolve::Convolve;
 use product::{DEEPEST, Product};
 
+/// The fewest channels of a picture that are worth it: with less, the kernel multiplies mostly by nothing, as it takes
+/// four at a time, and floats are as fast.
+const FEWEST: usize = 3;
+
 /// `x W + b` with a quantized `weight` `[inputs, outputs]`, where the kernel takes these tensors.
 pub(crate) fn linear<const D: usize>(
     x: &Tensor<D>,
@@ -84,7 +88,7 @@ pub(crate) fn convolution(
     let Finish { factor, shift, residual, rectify } = *finish;
     let floats = [factor, shift].into_iter().flatten().all(takes) && residual.is_none_or(takes);
     let depth = inputs * windows[0].kernel * windows[1].kernel;
-    if !(takes(x) && floats) || outputs == 0 || depth > DEEPEST {
+    if !(takes(x) && floats) || outputs == 0 || inputs < FEWEST || depth > DEEPEST {
         return None;
     }
     let (tensor, per, scales) = whole(weight)?;
