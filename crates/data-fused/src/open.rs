@@ -158,7 +158,7 @@ pub(crate) mod tests {
             "source = {{ file = {{ path = {path:?} }} }}
             modalities = [
                 {{ name = 'words', columns = ['note'], data = {{ kind = 'labelled-text', length = 3 }} }},
-                {{ name = 'record', columns = ['age', 'size'], data = {{ kind = 'table' }} }},
+                {{ name = 'record', columns = ['age', 'size'], data = {{ kind = 'table', numbers = ['age', 'size'] }} }},
             ]
             {settings}"
         );

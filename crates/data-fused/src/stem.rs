@@ -84,6 +84,7 @@ impl Join {
 
 /// What comes out of the branches, as one.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network has one of them")]
 pub enum Joined {
     /// See [`Join::ConcatFeatures`].
     Features(ConcatFeatures),

@@ -1,6 +1,6 @@
 //! What holds for every join.
 
-use ansatz_core::{Batch, Build, Encoder, FeatureSpec, OpenData, Part, Stem};
+use ansatz_core::{Batch, Build, FeatureSpec, OpenData, Part, Stem};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 
