@@ -11,7 +11,7 @@ use ansatz_train::progress::{Dashboard, JsonLines, Listener, Plain};
 
 use super::{config, places};
 use crate::cli::{Progress, Train};
-use crate::output::{self, Outcome, bytes, grouped};
+use crate::output::{self, Outcome, bytes, grouped, quality};
 
 pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write) -> Outcome {
     let device = ansatz_device::open(&arguments.device.device)?;
@@ -48,7 +48,7 @@ pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write
 }
 
 /// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Error> {
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -99,9 +99,7 @@ fn conclude(folder: &RunFolder, summary: &Summary, registry: &Registry, out: &mu
     for (part, figures) in [("validation", &summary.validation), ("test", &summary.test)] {
         let Some(figures) = figures else { continue };
         for (name, value) in &figures.values {
-            let text =
-                if name == "accuracy" { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
-            rows.push((format!("{part} {name}"), text));
+            rows.push((format!("{part} {name}"), quality(name, *value)));
         }
         rows.push((format!("{part} examples"), grouped(figures.examples as u64)));
     }
