@@ -259,11 +259,14 @@ pub(crate) struct Compress {
     #[arg(required_unless_present = "resume")]
     pub run: Option<PathBuf>,
     /// The steps, a TOML file such as configs/compress/int8.toml
-    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["resume", "sensitivity"])]
     pub recipe: Option<PathBuf>,
     /// Where to write the compressed run, and that of each step
-    #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
+    #[arg(long, value_name = "FOLDER", required_unless_present_any = ["resume", "sensitivity"])]
     pub out: Option<PathBuf>,
+    /// Only say what each layer loses under each method, judged on the validation part
+    #[arg(long, conflicts_with_all = ["recipe", "out", "resume", "set"])]
+    pub sensitivity: bool,
     /// Go on with the compression in this folder behind its last finished step
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["run", "recipe", "out", "set"])]
     pub resume: Option<PathBuf>,

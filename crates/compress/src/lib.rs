@@ -25,4 +25,4 @@ mod weights;
 pub use layers::Layers;
 pub use prune::{Misfits, Pattern, PruneConfig, Scope};
 pub use quantize::{QuantizeConfig, Scales, Ungrouped};
-pub use weights::{Kind, Weight, weights, zeros};
+pub use weights::{Kind, Weight, is_any_quantized, weights, zeros};

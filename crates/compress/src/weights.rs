@@ -1,6 +1,6 @@
 //! The weights of a module that can be compressed.
 
-use ansatz_ops::dense;
+use ansatz_ops::{dense, is_quantized};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
@@ -47,7 +47,7 @@ impl Weight {
 }
 
 /// The weights of `module` that can be compressed, in the module's order: those of burn's and our linear layers and of
-/// their convolutions.
+/// their convolutions, unless they are quantized already.
 pub fn weights<M: Module>(module: &M) -> Vec<Weight> {
     let mut reader = Reader::default();
     module.visit(&mut reader);
@@ -93,8 +93,8 @@ struct Reader {
 
 impl ModuleVisitor for Reader {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(kind) = self.path.kind() else { return };
-        let data = dense(param.val()).into_data().convert::<f32>();
+        let Some(kind) = self.path.kind().filter(|_| !is_quantized(&param.val())) else { return };
+        let data = param.val().into_data().convert::<f32>();
         let Ok(values) = data.try_to_vec() else { return };
         self.weights.push(Weight { name: self.path.name(), kind, shape: param.dims().to_vec(), values });
     }
@@ -104,6 +104,19 @@ impl ModuleVisitor for Reader {
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.path.exit();
     }
+}
+
+/// Whether a weight of `module` is quantized.
+pub fn is_any_quantized<M: Module>(module: &M) -> bool {
+    struct Search(bool);
+    impl ModuleVisitor for Search {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 |= is_quantized(&param.val());
+        }
+    }
+    let mut search = Search(false);
+    module.visit(&mut search);
+    search.0
 }
 
 /// How many values of the matrices and kernels of `module`, whatever layer they are of, are zero.

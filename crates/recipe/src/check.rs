@@ -1,9 +1,8 @@
 //! Whether a recipe fits a run, before any work starts.
 
-use ansatz_compress::{Weight, weights};
+use ansatz_compress::{Weight, is_any_quantized, weights};
 use ansatz_core::{Error, Result};
 use ansatz_run::{Experiment, Trained};
-use ansatz_train::TrainConfig;
 
 use crate::training::Lesson;
 use crate::{Recipe, Step, Workshop};
@@ -26,7 +25,7 @@ pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>
     let mut expected = Expected {
         experiment: original.experiment.clone(),
         weights: weights(&original.model),
-        quantized: false,
+        quantized: is_any_quantized(&original.model),
     };
     for (index, step) in recipe.step.iter().enumerate() {
         expected.pass(step, original, workshop).map_err(|error| within(error, index, step))?;
@@ -37,14 +36,13 @@ pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>
 impl Expected {
     fn pass(&mut self, step: &Step, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
         match step {
-            Step::Prune(config) => {
-                self.still_float("pruning")?;
-                config.select(self.weights.clone()).map(drop)
-            }
+            Step::Prune(config) => config.select(self.weights.clone()).map(drop),
             Step::Quantize(config) => {
-                self.still_float("quantizing again")?;
+                for done in config.select(self.weights.clone())? {
+                    self.weights.retain(|weight| weight.name != done.name);
+                }
                 self.quantized = true;
-                config.select(self.weights.clone()).map(drop)
+                Ok(())
             }
             Step::FineTune(config) => self.learn(config.lesson(&self.experiment)?, workshop),
             Step::Distill(config) => {
@@ -56,10 +54,8 @@ impl Expected {
 
     fn learn(&mut self, lesson: Lesson, workshop: &Workshop<'_>) -> Result<()> {
         if lesson.goes_on {
-            self.still_float("training on")?;
+            self.still_float()?;
         }
-        // Weights of other experiments than the last fit whatever stands there when the step begins.
-        TrainConfig::from_experiment(&lesson.experiment)?;
         let model = ansatz_train::check(&lesson.experiment, &workshop.setting(Vec::new()))?;
         if !lesson.goes_on {
             self.weights = weights(&model);
@@ -69,15 +65,15 @@ impl Expected {
         Ok(())
     }
 
-    fn still_float(&self, what: &str) -> Result<()> {
+    fn still_float(&self) -> Result<()> {
         if !self.quantized {
             return Ok(());
         }
         Err(Error::input(
             "the order of the steps",
-            format!("{what} behind a step that quantizes would undo it"),
-            "steps that quantize behind all others",
-            "move it to the end of the recipe",
+            "training on with weights that are quantized would undo it",
+            "steps that quantize behind all that train",
+            "move it to the end of the recipe, or begin with a run that is not quantized",
         ))
     }
 }

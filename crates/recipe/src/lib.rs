@@ -10,13 +10,14 @@
 //! ```
 //!
 //! [`Recipe::read`] reads a recipe, [`compress`] does it, [`resume`] goes on with it, [`measure`] says what a run gives
-//! and costs.
+//! and costs, [`sensitivity`] which layers lose most.
 
 mod chain;
 mod check;
 mod measure;
 mod merge;
 mod recipe;
+mod sensitivity;
 mod step;
 mod training;
 mod workshop;
@@ -24,5 +25,6 @@ mod workshop;
 pub use chain::{Compressed, compress, resume};
 pub use measure::measure;
 pub use recipe::{Recipe, Step};
+pub use sensitivity::{Loss, Sensitivity, sensitivity};
 pub use training::{DistillConfig, FineTuneConfig};
 pub use workshop::Workshop;

@@ -151,8 +151,8 @@ impl ModuleMapper for Hold<'_> {
             if autodiff { Tensor::from_inner(held).set_require_grad(learns) } else { held }
         })
     }
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.place.enter(name);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();

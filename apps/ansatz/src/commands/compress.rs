@@ -1,6 +1,7 @@
 //! `ansatz compress RUN --recipe FILE --out FOLDER`, `ansatz compress --resume FOLDER`
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use ansatz_core::Registry;
 use ansatz_recipe::{Compressed, Recipe, Workshop};
@@ -15,6 +16,9 @@ use crate::output::{self, Outcome, bytes, grouped, note, quality};
 pub(super) fn execute(arguments: &Compress, registry: &Registry, out: &mut dyn Write) -> Outcome {
     let name = &arguments.device.device;
     let silent = arguments.quiet || arguments.json;
+    if let (true, Some(run)) = (arguments.sensitivity, &arguments.run) {
+        return rank(run, name, silent, arguments.json, registry, out);
+    }
     let listeners = || -> Vec<Box<dyn Listener>> {
         if silent { Vec::new() } else { vec![Box::new(Plain::new(io::stderr()))] }
     };
@@ -44,6 +48,38 @@ pub(super) fn execute(arguments: &Compress, registry: &Registry, out: &mut dyn W
         ansatz_report::write(&RunFolder::open(&compressed.run)?)?;
     }
     if arguments.json { output::json(out, &compressed) } else { conclude(&compressed, out) }
+}
+
+/// Which layers lose most.
+fn rank(
+    run: &Path,
+    device: &str,
+    silent: bool,
+    json: bool,
+    registry: &Registry,
+    out: &mut dyn Write,
+) -> Outcome {
+    let tell = |layer: &str| {
+        if !silent {
+            note(&layer);
+        }
+    };
+    let found = ansatz_recipe::sensitivity(run, registry, &places()?, &ansatz_device::open(device)?, &tell)?;
+    if json {
+        return output::json(out, &found);
+    }
+    let row = |loss: &ansatz_recipe::Loss| {
+        vec![
+            loss.layer.clone(),
+            grouped(loss.values as u64),
+            loss.method.clone(),
+            quality(&found.figure, loss.quality),
+            format!("{:+.4}", loss.lost),
+        ]
+    };
+    let whole = vec!["none".to_owned(), String::new(), String::new(), quality(&found.figure, found.quality), "0".to_owned()];
+    let rows: Vec<_> = std::iter::once(whole).chain(found.losses.iter().map(row)).collect();
+    output::table(out, &["layer", "values", "method", &found.figure, "loss rises by"], &rows)
 }
 
 fn conclude(compressed: &Compressed, out: &mut dyn Write) -> Outcome {

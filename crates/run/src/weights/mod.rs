@@ -42,8 +42,7 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
 }
 
 /// Reads the parameters and buffers of `module`; all of them must be there, in the right shapes, and nothing
-/// else. Weights that were quantized become quantized tensors again where the layer can compute with them, and floats
-/// elsewhere.
+/// else. Weights that were quantized become quantized tensors again.
 ///
 /// # Errors
 /// When the file is not there, damaged, or of another network.
@@ -88,13 +87,13 @@ fn fits<M: Module>(module: &M, held: &Shapes, path: &Path) -> Result<()> {
     ))
 }
 
-/// Where a visitor or mapper is: the path, and the kind of struct that each part of it is a field of.
+/// Where a visitor or mapper is.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Vec<(String, String)>);
+pub(crate) struct Place(Vec<String>);
 
 impl Place {
-    pub(crate) fn enter(&mut self, name: &str, container: &str) {
-        self.0.push((name.to_owned(), container.to_owned()));
+    pub(crate) fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
     }
 
     pub(crate) fn exit(&mut self) {
@@ -103,13 +102,7 @@ impl Place {
 
     /// The dotted path.
     pub(crate) fn name(&self) -> String {
-        self.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
-    }
-
-    /// Whether this is a weight that its layer can compute with while it is quantized.
-    fn computes_quantized(&self) -> bool {
-        const LAYERS: [&str; 2] = ["Struct:Linear", "Struct:Conv2d"];
-        self.0.last().is_some_and(|(_, container)| LAYERS.contains(&container.as_str()))
+        self.0.join(".")
     }
 }
 
@@ -135,8 +128,8 @@ impl ModuleVisitor for Collected {
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         self.weights.insert(self.place.name(), Stored::Plain(param.val().into_data()));
     }
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.place.enter(name);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();
@@ -161,16 +154,12 @@ impl Filling {
 
 impl ModuleMapper for Filling {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let quantized = self.place.computes_quantized();
         match self.weights.remove(&self.place.name()) {
             None => param,
             Some(Stored::Plain(data) | Stored::Sparse(data)) => {
                 param.map(|tensor| Tensor::from_data(data, (&tensor.device(), tensor.dtype())))
             }
-            Some(Stored::Quantized(codes)) => param.map(|tensor| {
-                let filled = codes.tensor(tensor.dims(), &tensor.device());
-                if quantized { filled } else { dense(filled) }
-            }),
+            Some(Stored::Quantized(codes)) => param.map(|tensor| codes.tensor(tensor.dims(), &tensor.device())),
         }
     }
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
@@ -181,8 +170,8 @@ impl ModuleMapper for Filling {
         let Some(data) = self.data() else { return param };
         param.map(|tensor| Tensor::from_data(data, &tensor.device()))
     }
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.place.enter(name);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();
@@ -230,8 +219,8 @@ impl ModuleVisitor for Wanted {
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         self.add(&param.val().dims());
     }
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.place.enter(name);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();

@@ -117,7 +117,7 @@ pub(crate) fn write(weights: &BTreeMap<String, Stored>) -> Result<Vec<u8>, Strin
             }
         }
     }
-    let views: Result<Vec<_>, _> = pieces
+    let views: Result<Vec<_>, safetensors::SafeTensorError> = pieces
         .iter()
         .map(|piece| Ok((piece.name.as_str(), TensorView::new(piece.dtype, piece.shape.clone(), &piece.bytes)?)))
         .collect();
@@ -125,7 +125,7 @@ pub(crate) fn write(weights: &BTreeMap<String, Stored>) -> Result<Vec<u8>, Strin
     // One remark alone: several would come in an order that changes from run to run.
     let remarks = HashMap::from([(REMARK.to_owned(), forms)]);
     let written = views.and_then(|views| safetensors::serialize(views, Some(remarks)));
-    written.map_err(|error: safetensors::SafeTensorError| error.to_string())
+    written.map_err(|error| error.to_string())
 }
 
 fn write_codes(name: &str, weight: &Codes, pieces: &mut Vec<Piece>) -> Form {
