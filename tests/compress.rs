@@ -20,9 +20,8 @@ fn json(text: &str) -> serde_json::Value {
 fn files(program: &Program, run: &str) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(program.path(run)).expect("a run");
     let names = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file());
-    let mut files: Vec<_> = names
-        .map(|path| (path.display().to_string(), std::fs::read(&path).expect("a file")))
-        .collect();
+    let mut files: Vec<_> =
+        names.map(|path| (path.display().to_string(), std::fs::read(&path).expect("a file"))).collect();
     files.sort();
     files
 }
@@ -75,9 +74,11 @@ fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
 fn pruned_weights_stay_zero_through_every_later_step() {
     let program = Program::new();
     program.train_small("run", &["train.epochs=1"]);
-    let said = program.succeed(&["compress", "run", "--recipe", &recipe("chain"), "--out", "small", "--json"]);
+    let said =
+        program.succeed(&["compress", "run", "--recipe", &recipe("chain"), "--out", "small", "--json"]);
     let stages = json(&said)["stages"].as_array().expect("stages").clone();
-    let non_zeros: Vec<u64> = stages.iter().map(|stage| stage["non_zeros"].as_u64().expect("a count")).collect();
+    let non_zeros: Vec<u64> =
+        stages.iter().map(|stage| stage["non_zeros"].as_u64().expect("a count")).collect();
     assert!(non_zeros[1] * 2 < non_zeros[0], "{non_zeros:?}");
     assert_eq!(non_zeros[2], non_zeros[1], "fine-tuning brought weights back");
     assert!(non_zeros[3] <= non_zeros[2], "quantizing brought weights back");
@@ -94,7 +95,12 @@ fn a_killed_chain_goes_on_and_ends_with_the_same_bits() {
     let arguments = |out: &'static str| ["compress", "run", "--recipe", "chain.toml", "--out", out];
     program.write("chain.toml", std::fs::read(recipe("chain")).expect("a recipe"));
     program.succeed(&arguments("whole"));
-    let mut child = program.command(&arguments("killed")).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+    let mut child = program
+        .command(&arguments("killed"))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
     let mut lines = BufReader::new(child.stderr.take().expect("its messages")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.starts_with("step 2 of 3: fine-tune")), "it never came to step 2");
     // What is trained, the heading, and the first of three epochs.
@@ -108,16 +114,26 @@ fn a_killed_chain_goes_on_and_ends_with_the_same_bits() {
     let measured = json(std::str::from_utf8(&first).expect("text"))["stages"].clone();
     assert_eq!(said["stages"][0], measured[0], "the original was measured again");
     assert_eq!(said["stages"][1], measured[1], "the first step was done again");
-    assert!(program.read("killed/model.safetensors") == program.read("whole/model.safetensors"), "weights differ");
+    assert!(
+        program.read("killed/model.safetensors") == program.read("whole/model.safetensors"),
+        "weights differ"
+    );
 }
 
 #[test]
 fn a_student_of_another_architecture_takes_the_place_of_the_run() {
     let program = Program::new();
     program.train_small("run", &["train.epochs=4"]);
-    program.write("student.toml", crate::program::SMALL.replace("width = 16, depth = 2", "width = 8, depth = 1"));
-    program.write("recipe.toml", "[[step]]\nkind = 'distill'\nstudent = 'student.toml'\n[[step]]\nkind = 'quantize'\n");
-    let said = json(&program.succeed(&["compress", "run", "--recipe", "recipe.toml", "--out", "small", "--json"]));
+    program.write(
+        "student.toml",
+        crate::program::SMALL.replace("width = 16, depth = 2", "width = 8, depth = 1"),
+    );
+    program.write(
+        "recipe.toml",
+        "[[step]]\nkind = 'distill'\nstudent = 'student.toml'\n[[step]]\nkind = 'quantize'\n",
+    );
+    let said =
+        json(&program.succeed(&["compress", "run", "--recipe", "recipe.toml", "--out", "small", "--json"]));
     let parameters = |stage: usize| said["stages"][stage]["parameters"].as_u64().expect("a count");
     assert!(parameters(1) * 2 < parameters(0), "{said}");
     assert_eq!(parameters(2), parameters(1));
@@ -184,7 +200,8 @@ fn a_teacher_with_other_answers_is_refused() {
     );
     let trained = program.run(&["train", "words.toml", "--out", "words", "--quiet"]);
     assert_eq!(trained.code, 0, "{}", trained.err);
-    let message = refused(&program, "[[step]]\nkind = 'prune'\n[[step]]\nkind = 'distill'\nteacher = 'words'");
+    let message =
+        refused(&program, "[[step]]\nkind = 'prune'\n[[step]]\nkind = 'distill'\nteacher = 'words'");
     assert!(message.contains("the teacher answers with") && message.contains("10 classes"), "{message}");
 }
 
@@ -226,7 +243,11 @@ fn layers_are_ranked_by_what_they_lose() {
     let lost: Vec<f64> = losses.iter().map(|loss| loss["lost"].as_f64().expect("a figure")).collect();
     assert!(lost.is_sorted_by(|a, b| a >= b), "{lost:?}");
     let of = |method: &str| -> f64 {
-        losses.iter().filter(|loss| loss["method"] == method).map(|loss| loss["lost"].as_f64().unwrap_or(0.0)).sum()
+        losses
+            .iter()
+            .filter(|loss| loss["method"] == method)
+            .map(|loss| loss["lost"].as_f64().unwrap_or(0.0))
+            .sum()
     };
     assert!(of("8 bits") < of("3 bits") && of("50 % pruned") < of("80 % pruned"), "{found}");
     assert!(losses.iter().any(|loss| loss["layer"] == "head.linear.weight"), "{found}");

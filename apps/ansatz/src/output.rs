@@ -143,7 +143,11 @@ pub(crate) fn grouped(count: u64) -> String {
 
 /// A task's figure for people: shares as percentages.
 pub(crate) fn quality(name: &str, value: f64) -> String {
-    if ansatz_run::written::is_share(name) { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") }
+    if ansatz_run::written::is_share(name) {
+        format!("{:.2} %", value * 100.0)
+    } else {
+        format!("{value:.4}")
+    }
 }
 
 /// A size in bytes for people: powers of 1,000.

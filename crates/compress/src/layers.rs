@@ -21,7 +21,9 @@ impl Layers {
     /// When a name is of none of them, or none is left.
     pub fn select(&self, weights: Vec<Weight>) -> Result<Vec<Weight>> {
         for (key, names) in [("only", &self.only), ("except", &self.except)] {
-            if let Some(name) = names.iter().find(|name| !weights.iter().any(|weight| within(&weight.name, name))) {
+            if let Some(name) =
+                names.iter().find(|name| !weights.iter().any(|weight| within(&weight.name, name)))
+            {
                 return Err(unknown(key, name, &weights));
             }
         }
@@ -54,7 +56,8 @@ fn within(name: &str, part: &str) -> bool {
 
 fn unknown(key: &str, name: &str, weights: &[Weight]) -> Error {
     let names = weights.iter().map(|weight| weight.name.as_str());
-    let parts = names.clone().flat_map(|name| name.match_indices('.').map(|(end, _)| &name[..end]).chain([name]));
+    let parts =
+        names.clone().flat_map(|name| name.match_indices('.').map(|(end, _)| &name[..end]).chain([name]));
     let remedy = match nearest(name, parts) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "choose from these".to_owned(),

@@ -110,10 +110,13 @@ impl PruneConfig {
         let weights = self.select(weights(module))?;
         let kept = match self.pattern {
             Pattern::Unstructured { ratio, scope: Scope::Global } => largest_of_all(&weights, ratio),
-            Pattern::Unstructured { ratio, scope: Scope::Layer } => {
-                weights.iter().flat_map(|weight| largest_of_all(std::slice::from_ref(weight), ratio)).collect()
+            Pattern::Unstructured { ratio, scope: Scope::Layer } => weights
+                .iter()
+                .flat_map(|weight| largest_of_all(std::slice::from_ref(weight), ratio))
+                .collect(),
+            Pattern::NOfM { keep, of, .. } => {
+                weights.iter().map(|weight| largest_of_each(weight, keep, of)).collect()
             }
-            Pattern::NOfM { keep, of, .. } => weights.iter().map(|weight| largest_of_each(weight, keep, of)).collect(),
         };
         let mut masks = Masks::default();
         for (weight, kept) in weights.iter().zip(kept) {
@@ -201,7 +204,8 @@ mod tests {
     }
 
     fn shares(masks: &Masks) -> Vec<f64> {
-        let share = |mask: &Mask| mask.kept.iter().filter(|kept| **kept).count() as f64 / mask.kept.len() as f64;
+        let share =
+            |mask: &Mask| mask.kept.iter().filter(|kept| **kept).count() as f64 / mask.kept.len() as f64;
         masks.iter().map(|(_, mask)| share(mask)).collect()
     }
 
@@ -252,7 +256,10 @@ mod tests {
         let module = mixed(&device);
         let pattern = |more: &str| format!("pattern = {{ n-of-m = {{ keep = 2, of = 4{more} }} }}");
         let message = config(&pattern("")).unwrap().masks(&module).unwrap_err().to_string();
-        assert!(message.contains("`layers.1.weight` has 6 inputs") && message.contains("except"), "{message}");
+        assert!(
+            message.contains("`layers.1.weight` has 6 inputs") && message.contains("except"),
+            "{message}"
+        );
         let spare = pattern(", misfits = \"spare\"");
         let masks = config(&spare).unwrap().masks(&module).unwrap();
         assert_eq!(shares(&masks), [0.5, 0.5]);

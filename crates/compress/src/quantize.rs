@@ -77,7 +77,11 @@ impl QuantizeConfig {
     /// With the path of the value at fault.
     pub fn check(&self) -> Result<(), ConfigError> {
         if !(2..=8).contains(&self.bits) {
-            return Err(ConfigError::value("bits", format!("{} bits", self.bits), "a whole number from 2 to 8"));
+            return Err(ConfigError::value(
+                "bits",
+                format!("{} bits", self.bits),
+                "a whole number from 2 to 8",
+            ));
         }
         match self.scales {
             Scales::Group { size, .. } if !(1..=255).contains(&size) => Err(ConfigError::value(
@@ -97,7 +101,9 @@ impl QuantizeConfig {
         self.check()?;
         let layers = Layers { only: self.only.clone(), except: self.except.clone() };
         let selected = layers.select(weights)?;
-        if let Some(weight) = selected.iter().find(|weight| weight.values.iter().any(|value| !value.is_finite())) {
+        if let Some(weight) =
+            selected.iter().find(|weight| weight.values.iter().any(|value| !value.is_finite()))
+        {
             return Err(Error::input(
                 &weight.name,
                 "the weight is not finite",
@@ -156,7 +162,9 @@ struct Quantizing {
 
 impl ModuleMapper for Quantizing {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((Rounded { codes, scales }, per)) = self.rounded.remove(&self.path.name()) else { return param };
+        let Some((Rounded { codes, scales }, per)) = self.rounded.remove(&self.path.name()) else {
+            return param;
+        };
         param.map(|weight| quantized(&codes, weight.dims(), &scales, per, &weight.device()))
     }
     fn enter_module(&mut self, name: &str, container: &str) {
@@ -212,10 +220,15 @@ mod tests {
         let device = ansatz_device::open("cpu").unwrap();
         let strict = config("scales = { group = { size = 8 } }").unwrap();
         let message = strict.quantize(mixed(&device)).unwrap_err().to_string();
-        assert!(message.contains("`layers.1.weight` has 6 inputs") && message.contains("except"), "{message}");
+        assert!(
+            message.contains("`layers.1.weight` has 6 inputs") && message.contains("except"),
+            "{message}"
+        );
         let lenient = "scales = { group = { size = 8, misfits = \"output\" } }";
         assert!(config(lenient).unwrap().quantize(mixed(&device)).is_ok());
-        assert!(config(&format!("only = [\"layers.1\"]\n{lenient}")).unwrap().quantize(mixed(&device)).is_err());
+        assert!(
+            config(&format!("only = [\"layers.1\"]\n{lenient}")).unwrap().quantize(mixed(&device)).is_err()
+        );
     }
 
     #[test]

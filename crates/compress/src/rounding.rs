@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn codes_and_scales_are_those_worked_out_by_hand() {
-        let matrix = weight(Kind::Matrix, &[2, 2], &[7.0, -0.6, -3.4, 0.3]);
+        let matrix = weight(Kind::Matrix, &[2, 2], &[7.0, -0.6, -3.4, 0.31]);
         let Rounded { codes, scales } = round(&matrix, 4, Granularity::Axis(1));
         assert_eq!(codes, [7, -7, -3, 4]);
         assert_eq!(scales, [1.0, 0.6 / 7.0]);

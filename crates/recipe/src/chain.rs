@@ -170,8 +170,14 @@ impl Standing {
 /// Makes the compressed run of that of the last step.
 fn finish(last: &Path, out: &Path, standing: &Standing) -> Result<()> {
     let (last, place) = (RunFolder::open(last)?, RunFolder::at(out));
-    for name in ["model.safetensors", "masks.safetensors", "preparation.json", "layers.json", "metrics.jsonl", "mistakes.json"]
-    {
+    for name in [
+        "model.safetensors",
+        "masks.safetensors",
+        "preparation.json",
+        "layers.json",
+        "metrics.jsonl",
+        "mistakes.json",
+    ] {
         let file = last.path().join(name);
         if file.is_file() {
             let bytes = fs::read(&file).map_err(Error::file(&file, "read"))?;

@@ -39,7 +39,11 @@ pub fn measure(path: &Path, registry: &Registry, places: &Places, device: &Devic
     let scores = evaluate(&trained, Arc::clone(&data), part, together, device)?.scores;
     let seconds = clock.elapsed().as_secs_f64();
     if !scores.primary_value().is_finite() {
-        return Err(Error::Failed(format!("{}: its {} is not a finite number", path.display(), scores.primary)));
+        return Err(Error::Failed(format!(
+            "{}: its {} is not a finite number",
+            path.display(),
+            scores.primary
+        )));
     }
     let parameters = trained.model.layers().iter().map(|layer| layer.parameters).sum::<usize>();
     let weights = trained.folder.weights();
@@ -60,7 +64,13 @@ pub fn measure(path: &Path, registry: &Registry, places: &Places, device: &Devic
 }
 
 /// The times of answers to `batch` examples, the first of the part, again from the beginning where it has fewer.
-fn latency(trained: &Trained, data: &dyn OpenData, part: Part, batch: usize, device: &Device) -> Result<Latency> {
+fn latency(
+    trained: &Trained,
+    data: &dyn OpenData,
+    part: Part,
+    batch: usize,
+    device: &Device,
+) -> Result<Latency> {
     let indices: Vec<usize> = (0..data.examples(part)).cycle().take(batch).collect();
     time_answers(trained, &data.batch(part, &indices, None)?, device)
 }

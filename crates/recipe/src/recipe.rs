@@ -55,7 +55,9 @@ impl Step {
     fn parse(mut table: toml::Table) -> Result<Self, ConfigError> {
         let kind = match table.remove("kind") {
             Some(toml::Value::String(kind)) => kind,
-            Some(other) => return Err(ConfigError::value("kind", format!("{other} is not a name"), "a name in quotes")),
+            Some(other) => {
+                return Err(ConfigError::value("kind", format!("{other} is not a name"), "a name in quotes"));
+            }
             None => return Err(ConfigError::value("kind", "it is missing", Self::KINDS.join(", "))),
         };
         match kind.as_str() {
@@ -117,7 +119,8 @@ impl Recipe {
             return Err(ConfigError::value("step", "the recipe has no steps", expected).into());
         }
         let steps = outline.step.into_iter().enumerate();
-        let steps = steps.map(|(index, table)| Step::parse(table).map_err(|error| error.under(&format!("step[{index}]"))));
+        let steps = steps
+            .map(|(index, table)| Step::parse(table).map_err(|error| error.under(&format!("step[{index}]"))));
         Ok(Self { step: steps.collect::<Result<_, _>>()? })
     }
 

@@ -74,9 +74,9 @@ impl Method {
         match *self {
             Self::Prune(ratio) => prune(Pattern::Unstructured { ratio, scope: Scope::Layer }),
             Self::KeepTwoOfFour => prune(Pattern::NOfM { keep: 2, of: 4, misfits: Misfits::Refuse }),
-            Self::Quantize(bits) => {
-                QuantizeConfig { bits, only: only.clone(), ..QuantizeConfig::default() }.quantize(model.clone()).ok()
-            }
+            Self::Quantize(bits) => QuantizeConfig { bits, only: only.clone(), ..QuantizeConfig::default() }
+                .quantize(model.clone())
+                .ok(),
         }
     }
 }

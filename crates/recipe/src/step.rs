@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use ansatz_core::{Error, Model, Result};
 use ansatz_run::{
-    Environment, Figures, Masks, Measurement, RunFolder, Summary, Trained, save_weights, write_folder_atomically,
+    Environment, Figures, Masks, Measurement, RunFolder, Summary, Trained, save_weights,
+    write_folder_atomically,
 };
 use ansatz_train::{resume, train};
 
@@ -37,10 +38,12 @@ impl Step {
                 }
                 Ok(masks.on(workshop.device).hold(trained.model.clone()))
             }),
-            Self::Quantize(config) => rewrite(way, workshop, |trained, _| config.quantize(trained.model.clone())),
-            Self::FineTune(config) => {
-                learn(way, workshop, || config.lesson(&RunFolder::open(way.before)?.read_experiment(workshop.registry)?))
+            Self::Quantize(config) => {
+                rewrite(way, workshop, |trained, _| config.quantize(trained.model.clone()))
             }
+            Self::FineTune(config) => learn(way, workshop, || {
+                config.lesson(&RunFolder::open(way.before)?.read_experiment(workshop.registry)?)
+            }),
             Self::Distill(config) => learn(way, workshop, || {
                 let before = RunFolder::open(way.before)?.read_experiment(workshop.registry)?;
                 config.lesson(&before, way.original, workshop.registry)

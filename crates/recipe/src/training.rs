@@ -102,7 +102,11 @@ impl Lesson {
 }
 
 /// The same experiment with other settings of `[train]`; whoever taught it before, or where it began, is forgotten.
-fn trained_by(mut experiment: Experiment, train: &toml::Table, teacher: Option<TeacherConfig>) -> Result<Experiment> {
+fn trained_by(
+    mut experiment: Experiment,
+    train: &toml::Table,
+    teacher: Option<TeacherConfig>,
+) -> Result<Experiment> {
     experiment.train.remove("start");
     experiment.train.remove("teacher");
     merge(&mut experiment.train, train);

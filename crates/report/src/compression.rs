@@ -78,11 +78,17 @@ fn quality(measured: &Measurement) -> String {
 fn picture(stages: &[Stage]) -> Result<String> {
     let first = &stages[0].measured;
     let percent = if format::is_share(&first.figure) { 100.0 } else { 1.0 };
-    let points: Vec<(f64, f64)> =
-        stages.iter().map(|stage| (stage.measured.bytes as f64 / 1024.0, percent * stage.measured.quality)).collect();
+    let points: Vec<(f64, f64)> = stages
+        .iter()
+        .map(|stage| (stage.measured.bytes as f64 / 1024.0, percent * stage.measured.quality))
+        .collect();
     let mut svg = String::new();
-    draw(&mut svg, &points, &format!("{}{}", format::label(&first.figure), if percent > 1.0 { " (%)" } else { "" }))
-        .map_err(|problem| Error::Failed(format!("drawing the picture of the compression: {problem}")))?;
+    draw(
+        &mut svg,
+        &points,
+        &format!("{}{}", format::label(&first.figure), if percent > 1.0 { " (%)" } else { "" }),
+    )
+    .map_err(|problem| Error::Failed(format!("drawing the picture of the compression: {problem}")))?;
     Ok(svg)
 }
 
@@ -161,7 +167,9 @@ mod tests {
     fn every_step_has_its_row_and_its_point() {
         let stages = [stage("original", 40_960, 0.97), stage("1 quantize", 10_240, 0.96)];
         let page = section(&stages).unwrap().into_string();
-        for text in ["97.00\u{202f}%", "96.00\u{202f}%", "4.0 ×", "1 quantize", "0.25 / 0.25 ms", "KiB on disk"] {
+        for text in
+            ["97.00\u{202f}%", "96.00\u{202f}%", "4.0 ×", "1 quantize", "0.25 / 0.25 ms", "KiB on disk"]
+        {
             assert!(page.contains(text), "{text}: {page}");
         }
         assert_eq!(page.matches("<circle").count(), 2);

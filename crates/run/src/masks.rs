@@ -100,9 +100,16 @@ impl Masks {
         };
         let bits: Vec<Vec<u8>> =
             self.0.values().map(|mask| pack(mask.kept.iter().map(|kept| i8::from(*kept)), 1)).collect();
-        let views = self.0.keys().zip(&bits).map(|(name, bits)| Ok((name, TensorView::new(Dtype::U8, vec![bits.len()], bits)?)));
-        let views = views.collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>().map_err(|error| failed(&error))?;
-        let shapes: BTreeMap<&str, &[usize]> = self.iter().map(|(name, mask)| (name, &mask.shape[..])).collect();
+        let views = self
+            .0
+            .keys()
+            .zip(&bits)
+            .map(|(name, bits)| Ok((name, TensorView::new(Dtype::U8, vec![bits.len()], bits)?)));
+        let views = views
+            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(|error| failed(&error))?;
+        let shapes: BTreeMap<&str, &[usize]> =
+            self.iter().map(|(name, mask)| (name, &mask.shape[..])).collect();
         let shapes = serde_json::to_string(&shapes).map_err(|error| failed(&error))?;
         let remarks = HashMap::from([(SHAPES.to_owned(), shapes)]);
         write_atomically(path, &safetensors::serialize(views, Some(remarks)).map_err(|error| failed(&error))?)

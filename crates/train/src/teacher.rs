@@ -46,7 +46,12 @@ impl TeacherConfig {
     ///
     /// # Errors
     /// When there is no such run, or it reads other data or gives other answers.
-    pub(crate) fn open(&self, encoder: &dyn Encoder, registry: &Registry, device: &Device) -> Result<Teacher> {
+    pub(crate) fn open(
+        &self,
+        encoder: &dyn Encoder,
+        registry: &Registry,
+        device: &Device,
+    ) -> Result<Teacher> {
         let trained = Trained::load(&self.run, registry, device)?;
         let refused = |problem: String, expected: &str| {
             let remedy = "choose another train.teacher.run, or train one on these data";
@@ -58,14 +63,20 @@ impl TeacherConfig {
             return refused(problem.to_owned(), "a task of classes or tokens");
         }
         if taught != known {
-            let problem = format!("the teacher answers with {}, the student with {}", answers(known), answers(taught));
+            let problem =
+                format!("the teacher answers with {}, the student with {}", answers(known), answers(taught));
             return refused(problem, "a run with the same answers");
         }
         if encoder.preparation()? != trained.encoder.preparation()? {
             let problem = "the teacher prepares its inputs in another way than the student".to_owned();
             return refused(problem, "a run trained on the same data with the same [data] settings");
         }
-        Ok(Teacher { model: trained.model, device: device.clone(), temperature: self.temperature, share: self.share })
+        Ok(Teacher {
+            model: trained.model,
+            device: device.clone(),
+            temperature: self.temperature,
+            share: self.share,
+        })
     }
 }
 

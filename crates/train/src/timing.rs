@@ -44,7 +44,8 @@ pub fn time_steps(experiment: &Experiment, setting: &Setting<'_>, budget: Durati
     let batch = first_batch(&*opened.data, &opened.config, experiment.seed.into())?;
     let examples = batch.examples;
     let device = training_device(setting);
-    let mut learner = learner(&opened.config, model, masks.on(&device.clone().inner()), opened.teacher(setting)?);
+    let mut learner =
+        learner(&opened.config, model, masks.on(&device.clone().inner()), opened.teacher(setting)?);
     let step = |number, taught: Learner| {
         let order = Order {
             step: number,

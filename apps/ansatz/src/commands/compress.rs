@@ -30,12 +30,12 @@ pub(super) fn execute(arguments: &Compress, registry: &Registry, out: &mut dyn W
         device_name: name,
         stop: stop_on_interrupt()?,
         listeners: &listeners,
-        tell: &|text| {
+        tell: &|text: &str| {
             if !silent {
                 note(&text);
             }
         },
-        measure: &|run| measure::apart(run, name),
+        measure: &|run: &Path| measure::apart(run, name),
     };
     let compressed = match (&arguments.resume, &arguments.run, &arguments.recipe, &arguments.out) {
         (Some(folder), ..) => ansatz_recipe::resume(folder, &workshop)?,
@@ -77,7 +77,13 @@ fn rank(
             format!("{:+.4}", loss.lost),
         ]
     };
-    let whole = vec!["none".to_owned(), String::new(), String::new(), quality(&found.figure, found.quality), "0".to_owned()];
+    let whole = vec![
+        "none".to_owned(),
+        String::new(),
+        String::new(),
+        quality(&found.figure, found.quality),
+        "0".to_owned(),
+    ];
     let rows: Vec<_> = std::iter::once(whole).chain(found.losses.iter().map(row)).collect();
     output::table(out, &["layer", "values", "method", &found.figure, "loss rises by"], &rows)
 }

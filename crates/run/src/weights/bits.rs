@@ -57,9 +57,15 @@ mod tests {
 
     #[test]
     fn the_width_is_that_of_the_widest() {
-        for (codes, bits) in
-            [(&[0, 1, -2][..], 2), (&[3, -3], 3), (&[-4], 3), (&[7, -7], 4), (&[-8], 4), (&[8], 5), (&[-128], 8)]
-        {
+        for (codes, bits) in [
+            (&[0, 1, -2][..], 2),
+            (&[3, -3], 3),
+            (&[-4], 3),
+            (&[7, -7], 4),
+            (&[-8], 4),
+            (&[8], 5),
+            (&[-128], 8),
+        ] {
             assert_eq!(width(codes), bits, "{codes:?}");
         }
         assert_eq!(width(&[]), 2);

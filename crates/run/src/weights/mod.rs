@@ -14,10 +14,10 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
 
 use crate::write_atomically;
-use packed::Stored;
 pub(crate) use bits::{pack, unpack};
-pub use quantized::dequantized;
+use packed::Stored;
 use quantized::Codes;
+pub use quantized::dequantized;
 
 /// Writes all parameters and buffers of `module`, atomically. The same values give the same bytes.
 ///
@@ -159,7 +159,9 @@ impl ModuleMapper for Filling {
             Some(Stored::Plain(data) | Stored::Sparse(data)) => {
                 param.map(|tensor| Tensor::from_data(data, (&tensor.device(), tensor.dtype())))
             }
-            Some(Stored::Quantized(codes)) => param.map(|tensor| codes.tensor(tensor.dims(), &tensor.device())),
+            Some(Stored::Quantized(codes)) => {
+                param.map(|tensor| codes.tensor(tensor.dims(), &tensor.device()))
+            }
         }
     }
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {

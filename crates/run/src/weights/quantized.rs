@@ -81,7 +81,9 @@ fn groups(shape: &[usize], size: usize) -> Option<usize> {
         [outputs, inputs, ..] => (outputs, inputs),
         _ => return None,
     };
-    let fits = (1..=255).contains(&size) && inputs.is_multiple_of(size) && shape[2..].iter().all(|side| *side <= 255);
+    let fits = (1..=255).contains(&size)
+        && inputs.is_multiple_of(size)
+        && shape[2..].iter().all(|side| *side <= 255);
     fits.then(|| outputs.saturating_mul(inputs / size))
 }
 
@@ -119,7 +121,8 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_together_is_told() {
-        let whole = Codes { shape: vec![4, 3], codes: vec![1; 12], scales: vec![1.0; 3], sharing: Sharing::Axis(1) };
+        let whole =
+            Codes { shape: vec![4, 3], codes: vec![1; 12], scales: vec![1.0; 3], sharing: Sharing::Axis(1) };
         assert!(whole.is_whole());
         for spoiled in [
             Codes { shape: vec![4, 2], ..whole.clone() },
@@ -138,7 +141,12 @@ mod tests {
     fn a_module_becomes_float_again_and_keeps_its_names() {
         let device = ansatz_device::open("cpu").unwrap();
         let mut layer = LinearConfig::new(4, 3).init(&device);
-        let codes = Codes { shape: vec![4, 3], codes: (-6..6).collect(), scales: vec![0.5], sharing: Sharing::Tensor };
+        let codes = Codes {
+            shape: vec![4, 3],
+            codes: (-6..6).collect(),
+            scales: vec![0.5],
+            sharing: Sharing::Tensor,
+        };
         layer.weight = layer.weight.map(|_| codes.tensor([4, 3], &device));
         let weight = dequantized(layer).weight.val().into_data();
         let expected: Vec<f32> = (-6..6).map(|code| 0.5 * code as f32).collect();

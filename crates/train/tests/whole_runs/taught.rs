@@ -57,7 +57,8 @@ fn training_begins_where_the_other_run_ended() {
     train(&experiment(&["train.epochs=1"]), &first).unwrap();
     let start = format!("train.start.run={}", first.display());
     // A rate this small moves no float32 weight.
-    let settings = [&start[..], "train.max_steps=1", "train.keep=last", "train.optimizer.learning_rate=1e-30"];
+    let settings =
+        [&start[..], "train.max_steps=1", "train.keep=last", "train.optimizer.learning_rate=1e-30"];
     let second = place.path().join("second");
     train(&experiment(&settings), &second).unwrap();
     assert_eq!(weight(&trained(&second).model), weight(&trained(&first).model));
@@ -102,13 +103,20 @@ fn a_student_comes_nearer_to_its_teacher() {
     let distance = |run: &str, epochs: &str| {
         let folder = place.path().join(run);
         let epochs = format!("train.epochs={epochs}");
-        let settings =
-            [&named[..], &epochs, "train.teacher.share=1.0", "train.optimizer.learning_rate=0.01", "train.keep=last"];
+        let settings = [
+            &named[..],
+            &epochs,
+            "train.teacher.share=1.0",
+            "train.optimizer.learning_rate=0.01",
+            "train.keep=last",
+        ];
         let settings = [&settings[..], &["backbone.dropout=0.0"]].concat();
         train(&experiment(&settings), &folder).unwrap();
         let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
-        let steps: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let losses = steps.iter().filter(|line| line["event"] == "step").map(|line| line["loss"].as_f64().unwrap());
+        let steps: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let losses =
+            steps.iter().filter(|line| line["event"] == "step").map(|line| line["loss"].as_f64().unwrap());
         let losses: Vec<f64> = losses.collect();
         (losses[0], losses[losses.len() - 1])
     };
