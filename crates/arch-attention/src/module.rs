@@ -1,9 +1,9 @@
 //! Attention with its four projections.
 
 use ansatz_core::{Context, Mixer, Recurrent};
-use ansatz_ops::{Norm, Rotary, Visible, sigmoid};
+use ansatz_ops::{Linear, Norm, Rotary, Visible, sigmoid};
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
+use burn::nn::{Dropout, DropoutConfig, Initializer};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::AttentionConfig;

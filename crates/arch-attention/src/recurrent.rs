@@ -43,7 +43,7 @@ impl Recurrent for Attention {
             None | Some(0) => State::new(),
             Some(past) => {
                 let shape = [batch, self.heads.key_value, past, self.heads.width];
-                let zeros = || Tensor::<4>::zeros(shape, (device, self.key.weight.val().dtype()));
+                let zeros = || Tensor::<4>::zeros(shape, (device, self.key.dtype()));
                 State::new().with(KEYS, zeros()).with(VALUES, zeros())
             }
         }

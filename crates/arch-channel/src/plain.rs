@@ -3,8 +3,9 @@
 use ansatz_core::{
     BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Context, Registry, Result,
 };
+use ansatz_ops::Linear;
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

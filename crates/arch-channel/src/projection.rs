@@ -1,7 +1,8 @@
 //! The linear maps of the channel mixers.
 
 use ansatz_core::ConfigError;
-use burn::nn::{Initializer, Linear};
+use ansatz_ops::Linear;
+use burn::nn::Initializer;
 use burn::tensor::Device;
 
 /// A linear map `[input, output]` drawn by `initializer`, its bias zero.

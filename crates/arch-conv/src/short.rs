@@ -4,9 +4,9 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
     State,
 };
-use ansatz_ops::{CausalConvolution, without_padding};
+use ansatz_ops::{CausalConvolution, Linear, without_padding};
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

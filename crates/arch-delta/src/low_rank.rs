@@ -1,7 +1,7 @@
 //! Linear maps through a narrow middle.
 
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 /// A linear map, or two in a row with fewer values between them: `x W_down W_up + b`.

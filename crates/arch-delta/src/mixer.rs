@@ -1,9 +1,8 @@
 //! The layer that all mixers of this crate are.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{Decay, Norm, delta_rule, sigmoid, silu, without_padding};
+use ansatz_ops::{Decay, Linear, Norm, delta_rule, sigmoid, silu, without_padding};
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::forgetting::Forgetting;
@@ -161,7 +160,7 @@ impl Recurrent for DeltaMixer {
             projection.begin(name, batch, &mut state, device);
         }
         let Plan { value_heads, key, value, .. } = self.plan;
-        let dtype = self.query.linear.weight.val().dtype();
+        let dtype = self.query.linear.dtype();
         state.with(MEMORY, Tensor::<4>::zeros([batch, value_heads, key, value], (device, dtype)))
     }
 

@@ -1,9 +1,8 @@
 //! Queries, keys and values: projected, and convolved with the few tokens before.
 
 use ansatz_core::State;
-use ansatz_ops::CausalConvolution;
+use ansatz_ops::{CausalConvolution, Linear};
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use crate::low_rank::{flops, linear};

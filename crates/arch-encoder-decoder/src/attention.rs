@@ -1,8 +1,8 @@
 //! Attention from tokens to keys and values that may come from elsewhere.
 
-use ansatz_ops::{Visible, attention};
+use ansatz_ops::{Linear, Visible, attention};
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 /// Multi-head attention whose keys and values are made apart from its queries (Vaswani et al. 2017, section 3.2).

@@ -1,9 +1,9 @@
 //! How fast the state fades: constants of the heads, or what the tokens say.
 
 use ansatz_core::Context;
-use ansatz_ops::{LogDecay, log_sigmoid, sigmoid};
+use ansatz_ops::{Linear, LogDecay, log_sigmoid, sigmoid};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 

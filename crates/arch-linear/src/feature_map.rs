@@ -1,7 +1,7 @@
 //! Feature maps: what queries and keys become before they are multiplied.
 
+use ansatz_ops::Linear;
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;

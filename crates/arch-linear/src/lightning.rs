@@ -4,9 +4,8 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Depth, Mixer, MixerConfig, Recurrent, Registry,
     Result, State,
 };
-use ansatz_ops::{LinearAttention, Norm, NormConfig, sigmoid, silu, without_padding};
+use ansatz_ops::{Linear, LinearAttention, Norm, NormConfig, sigmoid, silu, without_padding};
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -162,7 +161,7 @@ impl Mixer for LightningAttention {
 impl Recurrent for LightningAttention {
     fn state(&self, batch: usize, device: &Device) -> State {
         let shape = [batch, self.decays.len(), self.head_width(), self.head_width()];
-        State::new().with(MEMORY, Tensor::<4>::zeros(shape, (device, self.output.weight.val().dtype())))
+        State::new().with(MEMORY, Tensor::<4>::zeros(shape, (device, self.output.dtype())))
     }
 
     fn step(&self, tokens: Tensor<3>, state: &mut State, _context: &Context) -> Tensor<3> {

@@ -1,9 +1,8 @@
 //! The mixer that linear attention, retention, gated linear attention and HGRN2 have in common.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{LinearAttention, LogDecay, Norm, Rotary, silu, without_padding};
+use ansatz_ops::{Linear, LinearAttention, LogDecay, Norm, Rotary, silu, without_padding};
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::decay::{ForgetGate, LowRankDecay, constant};
@@ -199,7 +198,7 @@ impl Mixer for LinearMixer {
 
 impl Recurrent for LinearMixer {
     fn state(&self, batch: usize, device: &Device) -> State {
-        let dtype = self.output.weight.val().dtype();
+        let dtype = self.output.dtype();
         let [key, value] = self.memory();
         let shape = [batch, self.settings.heads, key, value];
         let mut state = State::new().with(MEMORY, Tensor::<4>::zeros(shape, (device, dtype)));

@@ -1,9 +1,9 @@
 //! From tokens to queries, keys and values.
 
 use ansatz_core::State;
-use ansatz_ops::{CausalConvolution, silu};
+use ansatz_ops::{CausalConvolution, Linear, silu};
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
 /// A linear map, then a short causal convolution where wanted, then `x σ(x)` where wanted.

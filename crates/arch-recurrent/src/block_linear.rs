@@ -1,5 +1,6 @@
 //! A linear map of blocks that do not see each other.
 
+use ansatz_ops::dense;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -35,7 +36,7 @@ impl BlockLinear {
     /// # Panics
     /// When the width is not that of all blocks together.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let weight = self.weight.val();
+        let weight = dense(self.weight.val());
         let ([batch, length, _], [blocks, inputs, outputs]) = (x.dims(), weight.dims());
         let width = blocks * inputs;
         assert_shape!(x, [batch, length, width]);

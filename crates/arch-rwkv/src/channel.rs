@@ -4,9 +4,9 @@ use ansatz_core::{
     BoxedChannel, Build, Channel, ChannelConfig, Component, ConfigError, Context, Recurrent, Registry,
     Result, State,
 };
-use ansatz_ops::{sigmoid, without_padding};
+use ansatz_ops::{Linear, sigmoid, without_padding};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;

@@ -1,8 +1,9 @@
 //! How the parameters are drawn, by place along the depth and by channel.
 
 use ansatz_core::Depth;
+use ansatz_ops::Linear;
 use burn::module::Param;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
 /// A linear map `[inputs, outputs]` without bias.

@@ -1,8 +1,8 @@
 //! Maps through few values: what makes decays and gates of the tokens at little cost.
 
-use ansatz_ops::sigmoid;
+use ansatz_ops::{Linear, sigmoid};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
 /// The function between the two maps.

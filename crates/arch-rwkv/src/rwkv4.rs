@@ -4,9 +4,8 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
     State,
 };
-use ansatz_ops::{sigmoid, without_padding, wkv, wkv_state};
+use ansatz_ops::{Linear, sigmoid, without_padding, wkv, wkv_state};
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

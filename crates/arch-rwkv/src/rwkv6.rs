@@ -4,9 +4,9 @@ use ansatz_core::{
     BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Recurrent, Registry, Result,
     State,
 };
-use ansatz_ops::{LinearAttention, LogDecay, silu, without_padding};
+use ansatz_ops::{Linear, LinearAttention, LogDecay, silu, without_padding};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
 //! A linear map along time.
 
+use ansatz_ops::dense;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -33,7 +34,7 @@ impl LinearAlongTime {
     /// `x` of all channels.
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, length, channels] = x.dims();
-        let weight = self.weight.val();
+        let weight = dense(self.weight.val());
         let [maps, known, horizon] = weight.dims();
         assert_eq!(known, length, "a map of {known} steps is given {length}");
         let bias = self.bias.val();

@@ -1,8 +1,9 @@
 //! What the mixers here are made of.
 
 use ansatz_core::ConfigError;
+use ansatz_ops::Linear;
 use burn::module::Param;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Bool, Device, Tensor};
 
 /// The time steps that a new layer begins with lie between these (Gu and Dao 2023, section 3.6).

@@ -5,7 +5,7 @@ mod patches;
 mod steps;
 
 use ansatz_core::{BoxedStem, ConfigError, Error, Inputs, Layer, Result};
-use burn::nn::Linear;
+use ansatz_ops::Linear;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,8 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 
+use crate::quantized::dense;
+
 /// Convolves each channel for itself with the tokens before:
 ///
 /// ```text
@@ -109,7 +111,7 @@ impl CausalConvolution {
 
     /// The window before the first token, `[batch, width − 1, channels]` of zeros; none when the width is 1.
     pub fn window(&self, batch: usize, device: &Device) -> Option<Tensor<3>> {
-        let weight = self.weight.val();
+        let weight = dense(self.weight.val());
         let [channels, width] = weight.dims();
         (width > 1).then(|| Tensor::zeros([batch, width - 1, channels], (device, weight.dtype())))
     }
@@ -119,7 +121,7 @@ impl CausalConvolution {
     /// # Panics
     /// When the shapes do not fit each other.
     pub fn forward(&self, x: Tensor<3>, window: Option<Tensor<3>>) -> (Tensor<3>, Option<Tensor<3>>) {
-        causal_convolution(x, self.weight.val(), self.bias.as_ref().map(Param::val), window)
+        causal_convolution(x, dense(self.weight.val()), self.bias.as_ref().map(Param::val), window)
     }
 
     /// Floating-point operations for one token.

@@ -1,7 +1,12 @@
 //! Convolution, batch normalisation and rectifier as one module.
 
 use crate::convolution::convolution;
+#[cfg(feature = "flex")]
+use crate::flex::integer::Finish;
 use crate::normalization::batch_norm;
+use crate::quantized::dense;
+#[cfg(feature = "flex")]
+use crate::quantized::is_quantized;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
@@ -65,7 +70,8 @@ impl ConvNormConfig {
 /// `y = f(norm(w ∗ x) + residual)`.
 ///
 /// While training (see [`BatchNorm`]) a batch is normalised with its own mean and variance, which the
-/// running statistics follow. Otherwise the running statistics are folded into the weights.
+/// running statistics follow. Otherwise the running statistics are folded into the weights or, where these are
+/// quantized, into what their sums are scaled with.
 ///
 /// Parameters are named `conv.weight`, `norm.gamma`, `norm.beta`, `norm.running_mean` and
 /// `norm.running_var`.
@@ -103,7 +109,7 @@ impl ConvNorm {
         assert_shape!(x, [_, inputs, _, _]);
         let options = ConvOptions::new(self.conv.stride, self.padding, self.conv.dilation, self.conv.groups);
         if x.device().is_autodiff() && self.norm.training.is_enabled() {
-            let y = convolution(x, self.conv.weight.val(), None, options);
+            let y = convolution(x, dense(self.conv.weight.val()), None, options);
             let gamma = self.norm.gamma.val();
             let y = batch_norm(y, gamma, self.norm.beta.val(), residual, self.rectify, self.norm.epsilon);
             let follow = |running: Tensor<1>, batch: Tensor<1>| {
@@ -122,8 +128,17 @@ impl ConvNorm {
         let variance = self.norm.running_var.value().to_device(&device);
         let scale = self.norm.gamma.val() / (variance + self.norm.epsilon).sqrt();
         let shift = self.norm.beta.val() - mean * scale.clone();
+        let weight = self.conv.weight.val();
+        #[cfg(feature = "flex")]
+        if is_quantized(&weight) {
+            let (factor, shift, residual) = (Some(&scale), Some(&shift), residual.as_ref());
+            let finish = Finish { factor, shift, residual, rectify: self.rectify };
+            if let Some(y) = crate::flex::integer::convolution(&x, &weight, &options, &finish) {
+                return y;
+            }
+        }
         let [outputs] = scale.dims();
-        let weight = self.conv.weight.val() * scale.reshape([outputs, 1, 1, 1]);
+        let weight = dense(weight) * scale.reshape([outputs, 1, 1, 1]);
         let mut y = convolution(x, weight, Some(shift), options);
         if let Some(residual) = residual {
             y = y + residual;
@@ -136,6 +151,8 @@ impl ConvNorm {
 mod tests {
     use super::*;
     use crate::testing::{assert_close, gradient, random};
+    use burn::module::{Param, ParamId};
+    use burn::tensor::quantization::{QuantScheme, QuantValue};
 
     #[test]
     fn training_and_inference_are_those_of_separate_modules() {
@@ -184,5 +201,33 @@ mod tests {
         let before = module.norm.running_mean.value_sync();
         module.forward(random([2, 2, 5, 5], &device));
         assert_close(&module.norm.running_mean.value_sync(), &before, "running mean");
+    }
+
+    #[test]
+    fn quantized_weights_give_nearly_what_floats_give() {
+        let device = Device::flex();
+        let config = ConvNormConfig::same([8, 12], 3, 2);
+        let mut module = config.init(&device);
+        module.norm.running_mean.update(random([1, 12], &device).reshape([12]) * 0.1);
+        module.norm.gamma = Param::from_tensor(random([1, 12], &device).reshape([12]));
+        let scheme = QuantScheme::default().with_value(QuantValue::Q8S);
+        let quantized = module.conv.weight.val().quantize_dynamic(&scheme);
+        let mut whole = module.clone();
+        module.conv.weight = Param::from_tensor(quantized.clone().dequantize());
+        whole.conv.weight = Param::initialized(ParamId::new(), quantized);
+        let x = random([3, 8, 9, 10], &device);
+        let [height, width] = config.output([9, 10]);
+        let residual = random([3, 12, height, width], &device);
+        let pairs = [
+            (module.forward(x.clone()), whole.forward(x.clone())),
+            (module.forward_sum(x.clone(), residual.clone()), whole.forward_sum(x, residual)),
+        ];
+        for (floats, found) in pairs {
+            let size = floats.clone().abs().max().into_scalar::<f32>();
+            let error = (floats - found.clone()).abs().max().into_scalar::<f32>();
+            // The pictures are rounded to bytes: no more than a few steps of 255 add up.
+            assert!(error < 0.02 * size, "{error} of {size}");
+            assert!(found.min().into_scalar::<f32>() >= 0.0);
+        }
     }
 }

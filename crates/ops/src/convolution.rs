@@ -4,6 +4,10 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, assert_shape};
 
+#[cfg(feature = "flex")]
+use crate::flex::integer::Finish;
+use crate::quantized::dense;
+
 /// Two-dimensional convolution (cross-correlation, as usual in networks):
 /// `y[n, o, i, j] = bias[o] + Σ_{c,k,l} weight[o, c, k, l] · x[n, c, s·i + d·k − p, s·j + d·l − p]`
 /// with stride s, dilation d, padding p and zeros outside the picture.
@@ -12,6 +16,11 @@ use burn::tensor::{Tensor, assert_shape};
 /// one behind another, in which each kernel tap is a fixed shift: the sum over taps then runs over whole
 /// rows, without the copies of im2col (compare Chellapilla et al. 2006, "High performance convolutional
 /// neural networks for document processing").
+///
+/// There, a weight that is quantized with one scale, or one per output, is multiplied as it is: each picture becomes bytes
+/// with a scale and a zero of its own, found from the picture, as the rows of [`linear`](crate::linear()) do, and the
+/// sums are those of whole numbers. A picture with a value that is not finite gives NaN. Elsewhere, and where gradients
+/// are asked for, the weight is first made floats.
 ///
 /// # Shapes
 /// - `x`: `[batch, inputs, height, width]`
@@ -30,13 +39,22 @@ pub fn convolution(
     let [_, inputs, _, _] = x.dims();
     let (outputs, group) = (weight.dims()[0], inputs / options.groups.max(1));
     assert_shape!(weight, [outputs, group, _, _]);
+    if let Some(bias) = &bias {
+        assert_shape!(bias, [outputs]);
+    }
+    let bias = bias.map(dense);
+    #[cfg(feature = "flex")]
+    if crate::is_quantized(&weight) {
+        let finish = Finish { shift: bias.as_ref(), ..Finish::default() };
+        if let Some(y) = crate::flex::integer::convolution(&x, &weight, &options, &finish) {
+            return y;
+        }
+    }
+    let weight = dense(weight);
     #[cfg(feature = "flex")]
     if let Some(y) = crate::flex::convolution(&x, &weight, &options) {
         return match bias {
-            Some(bias) => {
-                assert_shape!(bias, [outputs]);
-                y + bias.reshape([1, outputs, 1, 1])
-            }
+            Some(bias) => y + bias.reshape([1, outputs, 1, 1]),
             None => y,
         };
     }
@@ -46,8 +64,9 @@ pub fn convolution(
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
+    use crate::quantized::{Granularity, quantized};
     use crate::testing::{assert_close, gradient, random};
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
     /// Batch, inputs, outputs, height, width, kernel, stride, padding, dilation.
     const SHAPES: [[usize; 9]; 13] = [
@@ -136,5 +155,33 @@ mod tests {
         let device = Device::flex();
         let (x, weight) = (random([1, 3, 5, 5], &device), random([4, 2, 3, 3], &device));
         convolution(x, weight, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1));
+    }
+
+    #[test]
+    fn a_quantized_weight_is_multiplied_as_it_is_and_gradients_pass_through_it() {
+        let options = ConvOptions::new([2, 1], [1, 1], [1, 1], 1);
+        let device = Device::flex();
+        let values: Vec<i8> = (0..6 * 4 * 9).map(|index| (index * 97 % 255 - 127) as i8).collect();
+        let weight = quantized(&values, [6, 4, 3, 3], &[0.01; 6], Granularity::output(4), &device);
+        // Whole steps of 255, so that nothing is lost when they become bytes.
+        let steps = |index: usize| ((index * 7919) % 256) as f32 / 255.0;
+        let x: Vec<f32> = (0..2 * 4 * 30).map(steps).map(|step| step * 2.0).collect();
+        let x = Tensor::<4>::from_data(TensorData::new(x, [2, 4, 6, 5]), &device);
+        let bias = random([1, 1, 1, 6], &device).reshape([6]);
+        let found = convolution(x.clone(), weight.clone(), Some(bias.clone()), options.clone());
+        let floats = weight.clone().dequantize();
+        let expected = conv2d(x.clone(), floats.clone(), Some(bias.clone()), options.clone());
+        let size = expected.clone().abs().max().into_scalar::<f32>();
+        let error = (found - expected.clone()).abs().max().into_scalar::<f32>();
+        assert!(error < 0.01 * size, "{error} of {size}");
+        let device = device.autodiff();
+        let x = Tensor::from_inner(x).require_grad();
+        let (weight, bias) = (Tensor::from_inner(weight), Tensor::from_inner(bias));
+        let y = convolution(x.clone(), weight, Some(bias), options.clone());
+        assert_close(&y.clone().inner(), &expected, "output under autodiff");
+        let upstream = random(y.dims(), &device);
+        let made = x.grad(&gradient(y, &upstream)).expect("tracked");
+        let slow = conv2d(x.clone(), Tensor::from_inner(floats), None, options);
+        assert_close(&made, &x.grad(&gradient(slow, &upstream)).expect("tracked"), "gradient");
     }
 }

@@ -8,6 +8,9 @@
 //! burn's `flex` backend) and is otherwise the plain composition of burn's operations, which is also what
 //! the tests compare it with, outputs and gradients.
 //!
+//! Weights may be whole numbers, see [`quantized`](quantized()): [`linear`](linear()) and [`convolution`](convolution())
+//! then multiply these.
+//!
 //! Results have the same bits from run to run and for every number of threads.
 
 mod activation;
@@ -19,6 +22,7 @@ mod delta;
 mod diagonal_scan;
 #[cfg(feature = "flex")]
 mod flex;
+mod linear;
 mod linear_attention;
 mod logistic;
 mod mlstm;
@@ -45,6 +49,7 @@ pub use conv_norm::{ConvNorm, ConvNormConfig};
 pub use convolution::convolution;
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use diagonal_scan::diagonal_scan;
+pub use linear::{Linear, LinearConfig, linear};
 pub use linear_attention::{LinearAttention, LogDecay};
 pub use logistic::{log_sigmoid, sigmoid, softplus};
 pub use mlstm::{MatrixMemory, MatrixMemoryInputs, matrix_memory};

@@ -138,15 +138,15 @@ pub(crate) fn shared(
         let first = scales.chunks(behind).take(grid[axis]).map(|scales| scales[0]);
         let first: Vec<f32> = first.collect();
         let same = |row: &[f32]| match behind {
-            1 => row == first,
+            // No early end, so that this is compared a register at a time.
+            1 => row.iter().zip(&first).fold(true, |same, (scale, first)| same & (scale == first)),
             _ => row.chunks(behind).zip(&first).all(|(row, first)| row.iter().all(|scale| scale == first)),
         };
         (blocks[axis] == 1 && scales.chunks(behind * grid[axis]).all(same)).then_some(first)
     };
     let others = (0..shape.len()).filter(|&axis| axis != output);
     let found = std::iter::once(output).filter(|&axis| axis < shape.len()).chain(others);
-    if let Some((axis, scales)) =
-        found.into_iter().find_map(|axis| along(axis).map(|scales| (axis, scales)))
+    if let Some((axis, scales)) = found.into_iter().find_map(|axis| along(axis).map(|scales| (axis, scales)))
     {
         return Some((Granularity::Axis(axis), scales));
     }
@@ -240,7 +240,9 @@ mod tests {
 
     #[test]
     fn blocks_are_few_and_equal_where_they_can_be() {
-        for (side, expected) in [(1, 1), (255, 255), (256, 128), (784, 196), (1024, 128), (257, 129), (510, 255)] {
+        for (side, expected) in
+            [(1, 1), (255, 255), (256, 128), (784, 196), (1024, 128), (257, 129), (510, 255)]
+        {
             assert_eq!(block(side), expected, "{side}");
         }
     }
@@ -250,7 +252,8 @@ mod tests {
         let device = Device::flex();
         let x = crate::testing::random([8, 6], &device);
         let scheme = QuantScheme::default().with_value(QuantValue::Q8S);
-        let per = |scheme: QuantScheme| Quantized::read(&x.clone().quantize_dynamic(&scheme)).map(|read| read.per);
+        let per =
+            |scheme: QuantScheme| Quantized::read(&x.clone().quantize_dynamic(&scheme)).map(|read| read.per);
         assert_eq!(per(scheme), Some(Granularity::Tensor));
         assert_eq!(per(scheme.per_block([4, 1], ScaleDtype::F32)), Some(Granularity::Group(4)));
         assert_eq!(per(scheme.per_block([1, 6], ScaleDtype::F32)), Some(Granularity::Axis(0)));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ansatz_core::{Error, Result};
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -115,20 +115,20 @@ impl Masks {
         write_atomically(path, &safetensors::serialize(views, Some(remarks)).map_err(|error| failed(&error))?)
     }
 
-    /// The masks as numbers on `device`, to be held many times.
+    /// The masks on `device`, to be held many times.
     pub fn on(&self, device: &Device) -> Holding {
-        let factor = |mask: &Mask| {
-            let kept: Vec<f32> = mask.kept.iter().map(|kept| f32::from(u8::from(*kept))).collect();
-            let count = kept.len();
-            Tensor::from_data(TensorData::new(kept, [count]), device)
+        let pruned = |mask: &Mask| {
+            let pruned: Vec<bool> = mask.kept.iter().map(|kept| !kept).collect();
+            let count = pruned.len();
+            Tensor::from_data(TensorData::new(pruned, [count]), device)
         };
-        Holding(self.0.iter().map(|(name, mask)| (name.clone(), factor(mask))).collect())
+        Holding(self.0.iter().map(|(name, mask)| (name.clone(), pruned(mask))).collect())
     }
 }
 
-/// Masks on a device, as factors 0 and 1.
+/// Masks on a device: true where a value is zero.
 #[derive(Debug, Clone)]
-pub struct Holding(BTreeMap<String, Tensor<1>>);
+pub struct Holding(BTreeMap<String, Tensor<1, Bool>>);
 
 impl Holding {
     /// The same module, with zeros where the masks say so. A parameter learns on as before.
@@ -139,22 +139,24 @@ impl Holding {
         if self.0.is_empty() {
             return module;
         }
-        module.map(&mut Hold { place: Place::default(), factors: &self.0 })
+        module.map(&mut Hold { place: Place::default(), pruned: &self.0 })
     }
 }
 
 struct Hold<'a> {
     place: Place,
-    factors: &'a BTreeMap<String, Tensor<1>>,
+    pruned: &'a BTreeMap<String, Tensor<1, Bool>>,
 }
 
 impl ModuleMapper for Hold<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(factor) = self.factors.get(&self.place.name()) else { return param };
+        let Some(pruned) = self.pruned.get(&self.place.name()) else { return param };
         param.map(|tensor| {
             let (autodiff, learns) = (tensor.device().is_autodiff(), tensor.is_require_grad());
             let tensor = tensor.inner();
-            let held = tensor.clone() * factor.clone().reshape(tensor.dims());
+            let pruned = pruned.clone().reshape(tensor.dims());
+            // Filled, not multiplied: a negative value times 0 is −0, another number to a file.
+            let held = tensor.mask_fill(pruned, 0.0);
             if autodiff { Tensor::from_inner(held).set_require_grad(learns) } else { held }
         })
     }
@@ -204,9 +206,10 @@ mod tests {
             let before = layer.weight.val().into_data().try_to_vec::<f32>().unwrap();
             let (id, learns) = (layer.weight.id, layer.weight.val().is_require_grad());
             let layer = masks().on(&device.clone().inner()).hold(layer);
-            let after = layer.weight.val().into_data().try_to_vec::<f32>().unwrap();
+            let after: [f32; 6] =
+                layer.weight.val().into_data().try_to_vec::<f32>().unwrap().try_into().unwrap();
             let expected = [before[0], 0.0, before[2], before[3], before[4], 0.0];
-            assert_eq!(after, expected);
+            assert_eq!(after.map(f32::to_bits), expected.map(f32::to_bits));
             assert_eq!((layer.weight.id, layer.weight.val().is_require_grad()), (id, learns));
         }
     }

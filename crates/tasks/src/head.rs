@@ -1,9 +1,8 @@
 //! The head of classification.
 
 use ansatz_core::{FeatureSpec, Features, Head, Layer, Result, Targets};
-use ansatz_ops::Norm;
+use ansatz_ops::{Linear, LinearConfig, Norm};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::{ClassifyConfig, Pool, cross_entropy};

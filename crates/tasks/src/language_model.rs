@@ -4,8 +4,9 @@ use ansatz_core::{
     BoxedHead, Component, ConfigError, Error, FeatureSpec, Features, Head, Layer, Registry, Result, Scorer,
     Shared, Target, Targets, TaskConfig,
 };
+use ansatz_ops::Linear;
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

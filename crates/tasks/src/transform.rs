@@ -1,9 +1,9 @@
 //! What stands between the last tokens and the logits of a masked language model.
 
 use ansatz_core::ConfigError;
-use ansatz_ops::{Activation, Norm, NormConfig};
+use ansatz_ops::{Activation, Linear, Norm, NormConfig};
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

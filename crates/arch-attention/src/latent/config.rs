@@ -1,8 +1,8 @@
 //! The typed config of latent attention.
 
 use ansatz_core::{BoxedMixer, Build, Component, ConfigError, MixerConfig, Registry, Result};
-use ansatz_ops::NormConfig;
-use burn::nn::{DropoutConfig, Linear, LinearConfig};
+use ansatz_ops::{Linear, LinearConfig, NormConfig};
+use burn::nn::DropoutConfig;
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! Latent attention with its projections.
 
 use ansatz_core::{Context, Mixer, Recurrent};
-use ansatz_ops::{Norm, Visible};
+use ansatz_ops::{Linear, Norm, Visible};
 use burn::module::Module;
-use burn::nn::{Dropout, Linear};
+use burn::nn::Dropout;
 use burn::tensor::{Tensor, assert_shape};
 
 use crate::sight::Sight;

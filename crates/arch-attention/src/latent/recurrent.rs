@@ -29,8 +29,9 @@ impl LatentAttention {
         let [batch, _, queries, _] = query.dims();
         let [_, _, rank] = latent.dims();
         // W_k as [heads, key, latent], W_v as [heads, latent, value].
-        let inward = self.key.weight.val().reshape([rank, heads, key]).permute([1, 2, 0]).unsqueeze::<4>();
-        let outward = self.value.weight.val().reshape([rank, heads, value]).swap_dims(0, 1).unsqueeze::<4>();
+        let inward = self.key.dense_weight().reshape([rank, heads, key]).permute([1, 2, 0]).unsqueeze::<4>();
+        let outward =
+            self.value.dense_weight().reshape([rank, heads, value]).swap_dims(0, 1).unsqueeze::<4>();
         let own = query.clone().narrow(3, 0, key).matmul(inward);
         let query = Tensor::cat(vec![own, query.narrow(3, key, shared)], 3);
         let query = query.reshape([batch, 1, heads * queries, rank + shared]);

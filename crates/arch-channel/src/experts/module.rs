@@ -1,9 +1,9 @@
 //! The mixture of experts with its router.
 
 use ansatz_core::{Channel, ConfigError, Context};
-use ansatz_ops::sigmoid;
+use ansatz_ops::{Linear, sigmoid};
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, assert_shape};
 
 use super::dispatch::Dispatch;

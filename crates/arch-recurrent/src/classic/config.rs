@@ -1,8 +1,7 @@
 //! The typed configs of the classic cells.
 
 use ansatz_core::{BoxedMixer, Build, Component, ConfigError, MixerConfig, Registry, Result};
-use ansatz_ops::Cell;
-use burn::nn::LinearConfig;
+use ansatz_ops::{Cell, LinearConfig};
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

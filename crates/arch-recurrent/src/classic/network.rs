@@ -1,8 +1,8 @@
 //! Layers of a recurrent cell, as PyTorch's `RNN`, `LSTM` and `GRU` have them.
 
-use ansatz_ops::{Cell, recurrence};
+use ansatz_ops::{Cell, Linear, recurrence};
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 /// One layer in one direction.
@@ -53,7 +53,7 @@ impl Direction {
         let [length, batch, _] = tokens.dims();
         let hidden = self.size();
         assert_shape!(state, [self.cell.states(), batch, hidden]);
-        let weight = self.hidden.weight.val();
+        let weight = self.hidden.dense_weight();
         let bias = match &self.hidden.bias {
             Some(bias) => bias.val(),
             None => Tensor::zeros([self.cell.gates() * hidden], (&tokens.device(), tokens.dtype())),

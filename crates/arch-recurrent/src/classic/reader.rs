@@ -1,8 +1,8 @@
 //! A recurrent network as a sequence mixer.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
+use ansatz_ops::Linear;
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::Network;
@@ -56,7 +56,7 @@ impl Recurrent for Reader {
         let shape = [batch, self.network.cell().states(), self.network.hidden()];
         let layers = 0..self.network.ahead.len();
         // The type of float is that of the weights.
-        let dtype = self.network.ahead[0].input.weight.val().dtype();
+        let dtype = self.network.ahead[0].input.dtype();
         layers.fold(State::new(), |state, layer| {
             state.with(&name(layer), Tensor::<3>::zeros(shape, (device, dtype)))
         })

@@ -1,9 +1,9 @@
 //! Griffin's recurrent block: a gated branch beside a convolution and the recurrence.
 
 use ansatz_core::{Build, Context, Mixer, Recurrent, State};
-use ansatz_ops::{CausalConvolution, gelu_tanh, without_padding};
+use ansatz_ops::{CausalConvolution, Linear, gelu_tanh, without_padding};
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::{GatedRecurrence, RgLruConfig};
@@ -90,9 +90,9 @@ impl Mixer for RgLru {
 
 impl Recurrent for RgLru {
     fn state(&self, batch: usize, device: &Device) -> State {
-        let weight = self.input.weight.val();
-        let [_, inner] = weight.dims();
-        let state = State::new().with(HIDDEN, Tensor::<2>::zeros([batch, inner], (device, weight.dtype())));
+        let [_, inner] = self.input.weight.lazy_shape().dims();
+        let options = (device, self.input.dtype());
+        let state = State::new().with(HIDDEN, Tensor::<2>::zeros([batch, inner], options));
         match self.convolution.window(batch, device) {
             Some(window) => state.with(WINDOW, window),
             None => state,

@@ -1,9 +1,9 @@
 //! The matrix memory with its projections, gates and norm.
 
 use ansatz_core::{Build, Context, Mixer, Recurrent, State};
-use ansatz_ops::{MatrixMemory, MatrixMemoryInputs, log_sigmoid, matrix_memory, sigmoid};
+use ansatz_ops::{Linear, MatrixMemory, MatrixMemoryInputs, log_sigmoid, matrix_memory, sigmoid};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use super::MatrixLstmConfig;
@@ -158,9 +158,8 @@ impl Mixer for MatrixLstm {
 
 impl Recurrent for MatrixLstm {
     fn state(&self, batch: usize, device: &Device) -> State {
-        let weight = self.query.weight.val();
         let [key, value] = [&self.query, &self.value].map(|map| map.weight.lazy_shape()[1] / self.heads);
-        let options = (device, weight.dtype());
+        let options = (device, self.query.dtype());
         State::new()
             .with(MEMORY, Tensor::<4>::zeros([batch, self.heads, key, value + 1], options))
             .with(MAXIMUM, Tensor::<2>::zeros([batch, self.heads], options))

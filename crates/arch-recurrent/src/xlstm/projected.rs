@@ -5,10 +5,11 @@ use ansatz_core::{
     State,
 };
 use ansatz_ops::{
-    CausalConvolution, MatrixMemory, MatrixMemoryInputs, log_sigmoid, matrix_memory, silu, without_padding,
+    CausalConvolution, Linear, MatrixMemory, MatrixMemoryInputs, log_sigmoid, matrix_memory, silu,
+    without_padding,
 };
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, assert_shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -3,9 +3,8 @@
 mod config;
 
 use ansatz_core::{Context, Mixer, Recurrent, Shared, State};
-use ansatz_ops::{diagonal_plus_low_rank, sigmoid, without_padding};
+use ansatz_ops::{Linear, diagonal_plus_low_rank, sigmoid, without_padding};
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::heads::{join, split};

@@ -1,9 +1,9 @@
 //! The parts of a block.
 
 use ansatz_core::{BoxedMixer, Context};
-use ansatz_ops::{Activation, Norm};
+use ansatz_ops::{Activation, Linear, LinearConfig, Norm};
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor, activation};
 
 use super::PatchMixerConfig;

@@ -1,8 +1,8 @@
 //! One block: two convolutions on a residual branch.
 
-use ansatz_ops::{Activation, Norm, NormConfig, NormKind, sigmoid};
+use ansatz_ops::{Activation, Linear, LinearConfig, Norm, NormConfig, NormKind, sigmoid};
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::{ConvolutionNorm, TcnConfig, TemporalConvolution};

@@ -3,8 +3,7 @@
 use ansatz_core::{
     BackboneConfig, BoxedBackbone, Build, Component, ConfigError, FeatureSpec, Registry, Result,
 };
-use ansatz_ops::Activation;
-use burn::nn::LinearConfig;
+use ansatz_ops::{Activation, LinearConfig};
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

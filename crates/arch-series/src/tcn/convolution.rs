@@ -1,6 +1,6 @@
 //! A convolution along time.
 
-use ansatz_ops::convolution;
+use ansatz_ops::{convolution, dense};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::ops::ConvOptions;
@@ -83,13 +83,13 @@ impl TemporalConvolution {
     /// The window before the first step, see [`TemporalConvolution::step`].
     pub(crate) fn window(&self, batch: usize, device: &Device) -> Option<Tensor<3>> {
         let [inputs, _] = self.channels();
-        let zeros = || Tensor::zeros([batch, inputs, self.reach()], (device, self.weight.val().dtype()));
+        let zeros = || Tensor::zeros([batch, inputs, self.reach()], (device, self.bias.val().dtype()));
         (self.reach() > 0).then(zeros)
     }
 
     /// One output for each place of the kernel.
     fn slide(&self, x: Tensor<3>) -> Tensor<3> {
-        let weight = self.weight.val();
+        let weight = dense(self.weight.val());
         let [outputs, inputs, kernel] = weight.dims();
         let weight = match &self.gain {
             Some(gain) => {

@@ -1,9 +1,8 @@
 //! The temporal convolutional network as a backbone.
 
 use ansatz_core::{Backbone, Context, FeatureSpec, Features, Layer, Recurrent, State};
-use ansatz_ops::Activation;
+use ansatz_ops::{Activation, Linear};
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::{TcnBlock, TemporalConvolution};

@@ -1,9 +1,8 @@
 //! Mamba's mixer, all tokens at once and behind a state.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{CausalConvolution, Norm, NormConfig, SelectiveScan, root_mean_square, silu};
+use ansatz_ops::{CausalConvolution, Linear, Norm, NormConfig, SelectiveScan, root_mean_square, silu};
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use crate::parts::{linear, logarithms, ones, parameter, real, step_bias};

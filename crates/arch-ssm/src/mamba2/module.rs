@@ -1,9 +1,8 @@
 //! Mamba-2's mixer, all tokens at once and behind a state.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{CausalConvolution, LinearAttention, LogDecay, silu, softplus};
+use ansatz_ops::{CausalConvolution, Linear, LinearAttention, LogDecay, silu, softplus};
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use super::parts::Sizes;

@@ -1,9 +1,9 @@
 //! S4D's mixer, all tokens at once and behind a state.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{gelu, sigmoid};
+use ansatz_ops::{Linear, gelu, sigmoid};
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Initializer, Linear};
+use burn::nn::{Dropout, DropoutConfig, Initializer};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
 use super::{Kernel, S4dConfig};

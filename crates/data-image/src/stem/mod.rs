@@ -4,7 +4,7 @@ mod patches;
 mod pixels;
 
 use ansatz_core::{BoxedStem, ConfigError, Inputs, Layer};
-use burn::nn::Linear;
+use ansatz_ops::Linear;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

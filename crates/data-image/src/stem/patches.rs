@@ -1,8 +1,9 @@
 //! Each patch a token.
 
 use ansatz_core::{ConfigError, FeatureSpec, Features, Grid, Inputs, Layer, Stem};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
 use crate::pictures::PictureSize;

@@ -1,8 +1,8 @@
 //! Each pixel a token.
 
 use ansatz_core::{FeatureSpec, Features, Grid, Inputs, Layer, Result, Stem};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Device;
 
 use crate::pictures::PictureSize;

@@ -1,8 +1,8 @@
 //! Each channel a token.
 
 use ansatz_core::{FeatureSpec, Features, Inputs, Layer, Result, Shared, Stem};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 use crate::InstanceNorm;

@@ -1,8 +1,9 @@
 //! Each patch of steps of a channel a token.
 
 use ansatz_core::{ConfigError, FeatureSpec, Features, Grid, Inputs, Layer, Result, Shared, Stem};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

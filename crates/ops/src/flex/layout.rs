@@ -51,8 +51,8 @@ impl Layout {
         offsets
     }
 
-    /// Lays pictures `[image, channel, height, width]` into `cells`, whose padding stays as it is (zero).
-    pub(super) fn fill(&self, cells: &mut [f32], pictures: &[f32], channels: usize, size: [usize; 2]) {
+    /// Lays pictures `[image, channel, height, width]` into `cells`, whose padding stays as it is.
+    pub(super) fn fill<T: Copy>(&self, cells: &mut [T], pictures: &[T], channels: usize, size: [usize; 2]) {
         let [height, width] = size;
         let (plane, pitch, span) = (self.plane(), self.columns.pitch, self.span());
         let mut target = 0;
@@ -133,7 +133,7 @@ impl Layout {
     }
 }
 
-fn copy(target: &mut [f32], source: &[f32], run: &Run) {
+fn copy<T: Copy>(target: &mut [T], source: &[T], run: &Run) {
     match run.step {
         1 => target.copy_from_slice(&source[run.first..][..run.count]),
         2 => {

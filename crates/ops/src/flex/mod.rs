@@ -11,6 +11,7 @@ mod curve;
 mod elementwise;
 mod extension;
 mod gradient;
+pub(crate) mod integer;
 mod lanes;
 mod layout;
 mod matrix_state;
@@ -57,13 +58,25 @@ use wkv_extension::WkvExtension;
 
 /// Whether the kernels take a tensor: float32 on the `flex` backend, and not empty.
 pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32
-        && x.shape().num_elements() > 0
-        && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+    x.dtype() == DType::F32 && x.shape().num_elements() > 0 && is_flex(x)
+}
+
+/// Whether a tensor is on the `flex` backend.
+pub(crate) fn is_flex<const D: usize>(x: &Tensor<D>) -> bool {
+    matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// `x` ∗ `weight`, where the kernels know this kind of convolution.
 pub(crate) fn convolution(x: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> Option<Tensor<4>> {
+    let windows = windows(x, weight, options)?;
+    (takes(x) && takes(weight)).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as Extension>::convolution(x, weight, windows))
+    })
+}
+
+/// The windows down and across of a convolution of the kind that kernels know.
+fn windows(x: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> Option<[Window; 2]> {
     let padding = symmetric(options.padding)?;
     let ([_, _, height, width], [_, _, down, across]) = (x.dims(), weight.dims());
     let windows = [(down, 0), (across, 1)].map(|(kernel, axis)| Window {
@@ -72,11 +85,7 @@ pub(crate) fn convolution(x: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptio
         padding: padding[axis],
         dilation: options.dilation[axis],
     });
-    let fits = windows[0].fits(height) && windows[1].fits(width);
-    (options.groups == 1 && fits && takes(x) && takes(weight)).then(|| {
-        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as Extension>::convolution(x, weight, windows))
-    })
+    (options.groups == 1 && windows[0].fits(height) && windows[1].fits(width)).then_some(windows)
 }
 
 /// `f(norm(x) + residual)`, means and biased variances, where the kernels take these tensors.

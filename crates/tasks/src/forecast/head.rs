@@ -1,8 +1,9 @@
 //! The head of forecasting.
 
 use ansatz_core::{ConfigError, FeatureSpec, Features, Grid, Head, Layer, Result, Shared, Targets};
+use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::{ForecastConfig, ForecastLoss, Projection};

@@ -1,0 +1,154 @@
+//! Products of quantized weights with activations that become bytes on the way.
+
+mod activations;
+mod convolve;
+mod correlate;
+mod dot;
+mod product;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::borrow::Cow;
+
+use burn::backend::tensor::{FloatTensor, QuantizedTensor};
+use burn::backend::{BackendTensor, DispatchTensorKind, Flex, TensorMetadata};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Tensor, TensorData};
+
+use super::extension::values;
+use super::{takes, windows};
+use crate::quantized::{Granularity, shared};
+use activations::Rows;
+use convolve::Convolve;
+use product::{DEEPEST, Product};
+
+/// `x W + b` with a quantized `weight` `[inputs, outputs]`, where the kernel takes these tensors.
+pub(crate) fn linear<const D: usize>(
+    x: &Tensor<D>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+) -> Option<Tensor<D>> {
+    let [inputs, columns] = weight.dims();
+    if !(takes(x) && bias.is_none_or(takes)) || inputs * columns == 0 {
+        return None;
+    }
+    let (tensor, per, scales) = whole(weight)?;
+    let (group, scales) = match per {
+        Granularity::Tensor => (inputs, vec![scales[0]; columns]),
+        Granularity::Axis(1) => (inputs, scales),
+        Granularity::Group(size) if size.is_multiple_of(4) => (size, scales),
+        _ => return None,
+    };
+    if group > DEEPEST {
+        return None;
+    }
+    let activations = activations(x)?;
+    let bias = bias.map(read);
+    let rows = Rows::new(&values(&activations), inputs);
+    let product = Product {
+        rows: &rows,
+        weight: &numbers(&tensor),
+        inputs,
+        columns,
+        scales: &scales,
+        group,
+        bias: bias.as_deref(),
+    };
+    let mut shape = x.dims();
+    shape[D - 1] = columns;
+    Some(Tensor::from_data(TensorData::new(product.compute(), shape), (&x.device(), DType::F32)))
+}
+
+/// What follows the sums of a convolution, in this order.
+#[derive(Default)]
+pub(crate) struct Finish<'a> {
+    /// A factor for each output.
+    pub(crate) factor: Option<&'a Tensor<1>>,
+    /// What is added to each output.
+    pub(crate) shift: Option<&'a Tensor<1>>,
+    /// What is added to the outputs.
+    pub(crate) residual: Option<&'a Tensor<4>>,
+    /// Whether negative results become zero.
+    pub(crate) rectify: bool,
+}
+
+/// `x` ∗ `weight` with a quantized weight, where the kernel takes these tensors and knows this kind of convolution.
+pub(crate) fn convolution(
+    x: &Tensor<4>,
+    weight: &Tensor<4>,
+    options: &ConvOptions<2>,
+    finish: &Finish<'_>,
+) -> Option<Tensor<4>> {
+    let ([batch, inputs, height, width], [outputs, ..]) = (x.dims(), weight.dims());
+    let windows = windows(x, weight, options)?;
+    let Finish { factor, shift, residual, rectify } = *finish;
+    let floats = [factor, shift].into_iter().flatten().all(takes) && residual.is_none_or(takes);
+    let depth = inputs * windows[0].kernel * windows[1].kernel;
+    if !(takes(x) && floats) || outputs == 0 || depth > DEEPEST {
+        return None;
+    }
+    let (tensor, per, scales) = whole(weight)?;
+    let scales = match per {
+        Granularity::Tensor => vec![scales[0]; outputs],
+        Granularity::Axis(0) => scales,
+        _ => return None,
+    };
+    let input = activations(x)?;
+    let residual = residual.map(activations);
+    let factor = match factor {
+        Some(factor) => scales.iter().zip(read(factor)).map(|(scale, factor)| scale * factor).collect(),
+        None => scales,
+    };
+    let shift = shift.map_or_else(|| vec![0.0; outputs], read);
+    let residual = match &residual {
+        Some(residual) => Some(values(residual.as_ref()?)),
+        None => None,
+    };
+    let shape = Convolve {
+        batch,
+        inputs,
+        outputs,
+        size: [height, width],
+        windows,
+        factor: &factor,
+        shift: &shift,
+        residual: residual.as_deref(),
+        rectify,
+    };
+    let [height, width] = shape.output_size();
+    let output = shape.compute(&values(&input), &numbers(&tensor));
+    let data = TensorData::new(output, [batch, outputs, height, width]);
+    Some(Tensor::from_data(data, (&x.device(), DType::F32)))
+}
+
+/// The primitive of a float tensor of the backend.
+fn activations<const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Flex>> {
+    match x.clone().into_dispatch().kind {
+        DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Some(tensor),
+        _ => None,
+    }
+}
+
+/// The values of a float32 tensor.
+fn read<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    tensor.to_data().try_into_vec().expect("callers checked that the tensor is float32")
+}
+
+/// A quantized tensor of the backend, which values share a scale, and the scales.
+fn whole<const D: usize>(tensor: &Tensor<D>) -> Option<(QuantizedTensor<Flex>, Granularity, Vec<f32>)> {
+    let DispatchTensorKind::Flex(BackendTensor::Quantized(tensor)) = tensor.clone().into_dispatch().kind
+    else {
+        return None;
+    };
+    let DType::QFloat(scheme) = tensor.dtype() else { return None };
+    let (per, scales) = shared(&scheme, tensor.shape().as_slice(), tensor.scales())?;
+    Some((tensor, per, scales))
+}
+
+/// The values of a quantized tensor, copied only where they are not in order.
+fn numbers(tensor: &QuantizedTensor<Flex>) -> Cow<'_, [i8]> {
+    match tensor.tensor().as_slice::<i8>() {
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(tensor.tensor().to_contiguous().storage::<i8>().to_vec()),
+    }
+}
