@@ -10,6 +10,8 @@ fn help() {
         "train",
         "evaluate",
         "predict",
+        "compress",
+        "measure",
         "inspect",
         "bench",
         "list",
@@ -46,10 +48,11 @@ fn a_rendered_config() {
 fn every_answer_is_json_where_asked() {
     let program = Program::new();
     program.write("small.toml", crate::program::SMALL);
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 6] = [
         &["list", "--json"],
         &["data", "list", "--json"],
         &["config", "schema"],
+        &["config", "schema", "--recipe"],
         &["config", "render", "small.toml", "--json"],
         &["inspect", "small.toml", "--json"],
     ];

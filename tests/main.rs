@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod command_line;
 mod components;
+mod compress;
 mod configs;
 mod forecast;
 mod fused;

@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Evaluate(Evaluate),
     /// Say what a trained network sees in files
     Predict(Predict),
+    /// Make a trained run smaller by the steps of a recipe, and measure each
+    Compress(Compress),
+    /// Measure what a trained run gives and costs: quality, size, time, memory
+    Measure(Measure),
     /// Show the layers of a network: parameters, operations, memory
     Inspect(Inspect),
     /// Time the training steps of a network, and the tokens it decodes
@@ -254,6 +258,47 @@ pub(crate) struct Predict {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Compress {
+    /// The folder of a trained run; it is not changed
+    #[arg(required_unless_present = "resume")]
+    pub run: Option<PathBuf>,
+    /// The steps, a TOML file such as configs/compress/int8.toml
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["resume", "sensitivity"])]
+    pub recipe: Option<PathBuf>,
+    /// Where to write the compressed run, and that of each step
+    #[arg(long, value_name = "FOLDER", required_unless_present_any = ["resume", "sensitivity"])]
+    pub out: Option<PathBuf>,
+    /// Only say what each layer loses under each method, judged on the validation part
+    #[arg(long, conflicts_with_all = ["recipe", "out", "resume", "set"])]
+    pub sensitivity: bool,
+    /// Go on with the compression in this folder behind its last finished step
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["run", "recipe", "out", "set"])]
+    pub resume: Option<PathBuf>,
+    /// Put a value over the recipe, e.g. step[0].bits=4; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_patch)]
+    pub set: Vec<Patch>,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Measure {
+    /// The folder of a trained run
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub device: DeviceChoice,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// A config file or the folder of a run
     pub subject: PathBuf,
@@ -326,7 +371,11 @@ pub(crate) enum Config {
         patches: Patches,
     },
     /// Print the JSON Schema of configs: every key, its meaning and its range
-    Schema,
+    Schema {
+        /// Of recipes, as `ansatz compress` reads them, instead of experiments
+        #[arg(long)]
+        recipe: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -74,12 +74,21 @@ impl Model {
     /// # Errors
     /// When the inputs are not those of the stem, or the targets not those of the head.
     pub fn loss(&self, inputs: &Inputs, targets: &Targets) -> Result<Tensor<1>> {
+        Ok(self.answer(inputs, targets)?.1)
+    }
+
+    /// The outputs `[batch, positions, values]`, and the loss `[1]` of [`Model::loss`] that they have.
+    ///
+    /// # Errors
+    /// When the inputs are not those of the stem, or the targets not those of the head.
+    pub fn answer(&self, inputs: &Inputs, targets: &Targets) -> Result<(Tensor<3>, Tensor<1>)> {
         let features = self.features(inputs)?;
         let shared = features.shared.clone();
-        let loss = self.head.loss(self.head.forward(self.backbone.forward(features)), targets)?;
+        let outputs = self.head.forward(self.backbone.forward(features));
+        let loss = self.head.loss(outputs.clone(), targets)?;
         Ok(match shared.loss() {
-            Some(added) => loss + added,
-            None => loss,
+            Some(added) => (outputs, loss + added),
+            None => (outputs, loss),
         })
     }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use ansatz_core::{Choice, Encoder, Error, Model, Registry, Result, role};
 use ansatz_data_text::{Tokenizer, TokenizerConfig};
-use ansatz_run::{Experiment, RunFolder, Trained, save_weights, write_atomically, write_folder_atomically};
+use ansatz_run::{
+    Experiment, RunFolder, Trained, dequantized, save_weights, write_atomically, write_folder_atomically,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -142,7 +144,7 @@ pub fn export(run: &Path, folder: &Path, registry: &Registry, device: &Device) -
         let expected = "a file as `ansatz import` leaves it";
         Error::input(path.display(), format!("the file is damaged: {error}"), expected, "import again")
     })?;
-    let tensors = names.write(&parameters(&trained.model))?;
+    let tensors = names.write(&parameters(&dequantized(trained.model)))?;
     write_folder_atomically(folder, |there| {
         for name in [CONFIG, TOKENIZER] {
             let from = published.join(name);

@@ -3,6 +3,7 @@
 //! A run folder is all that is needed: it holds the config, the weights and what preprocessing learned from
 //! the training part, so a file is read here exactly as it was read there.
 
+mod answering;
 mod embed;
 mod generate;
 mod predict;
@@ -10,6 +11,7 @@ mod sampler;
 mod stepper;
 mod timing;
 
+pub use answering::time_answers;
 pub use embed::{Embedder, Embedding};
 pub use generate::{Generator, Limits, Written};
 pub use predict::{Prediction, Predictor};

@@ -56,7 +56,7 @@ impl Contents {
             summary,
             record: Record::parse(&read(&folder.metrics())?.unwrap_or_default()),
             mistakes,
-            layers: read_json(&folder.path().join("layers.json"))?,
+            layers: read_json(&folder.layers())?,
         })
     }
 }

@@ -9,6 +9,7 @@
 //! still goes on, or was cut off, is as readable as that of a finished one.
 
 mod classes;
+mod compression;
 mod confusion;
 mod contents;
 mod curves;

@@ -4,7 +4,7 @@ use ansatz_core::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::contents::Contents;
-use crate::{classes, confusion, curves, errors, headline, layers, mistakes, settings};
+use crate::{classes, compression, confusion, curves, errors, headline, layers, mistakes, settings};
 
 /// Nothing may be loaded and nothing may run: the page is all there is.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -26,6 +26,7 @@ pub(crate) fn page(contents: &Contents) -> Result<Markup> {
             body {
                 main {
                     (headline::header(contents))
+                    @if let Some(summary) = &contents.summary { (compression::section(&summary.compression)?) }
                     (curves::section(&contents.record)?)
                     @if let Some((part, confusion)) = confusion {
                         div.pair {

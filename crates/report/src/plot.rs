@@ -12,9 +12,9 @@ use plotters::prelude::*;
 
 use crate::thin::{Bucket, thin};
 
-const SIZE: (u32, u32) = (880, 540);
-const INK: RGBColor = RGBColor(0x33, 0x3D, 0x48);
-const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
+pub(crate) const SIZE: (u32, u32) = (880, 540);
+pub(crate) const INK: RGBColor = RGBColor(0x33, 0x3D, 0x48);
+pub(crate) const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
 const POINTS_DRAWN: usize = 140;
 
 /// What a curve shows; decides its colour, one that people with any colour vision tell apart.
@@ -25,7 +25,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    fn colour(self) -> RGBColor {
+    pub(crate) fn colour(self) -> RGBColor {
         match self {
             Self::Training => RGBColor(0x00, 0x72, 0xB2),
             Self::Validation => RGBColor(0xD5, 0x5E, 0x00),

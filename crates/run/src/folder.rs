@@ -14,6 +14,7 @@ use crate::{Experiment, Summary, write_atomically};
 /// | `config.toml` | the experiment, every value rendered |
 /// | `preparation.json` | what preprocessing fitted on the training part |
 /// | `model.safetensors` | the weights that were kept |
+/// | `masks.safetensors` | which weights were pruned, where some were |
 /// | `metrics.jsonl` | one line per epoch and per logged step |
 /// | `summary.json` | the figures |
 /// | `layers.json` | the table of layers |
@@ -55,6 +56,11 @@ impl RunFolder {
             ));
         }
         Ok(folder)
+    }
+
+    /// The folder at `path`, whatever is there.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
     }
 
     /// Makes the folder, unless it is there.
@@ -106,6 +112,11 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
+    /// `masks.safetensors`.
+    pub fn masks(&self) -> PathBuf {
+        self.path.join("masks.safetensors")
+    }
+
     /// `metrics.jsonl`.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
@@ -114,6 +125,11 @@ impl RunFolder {
     /// `summary.json`.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")
+    }
+
+    /// `layers.json`.
+    pub fn layers(&self) -> PathBuf {
+        self.path.join("layers.json")
     }
 
     /// `report.html`.

@@ -3,7 +3,7 @@
 use ansatz_core::{Interval, Scores};
 use serde::{Deserialize, Serialize};
 
-use crate::Environment;
+use crate::{Environment, Stage};
 
 /// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Summary {
     /// Scores of the kept weights on the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Figures>,
+    /// What the original and each step of a compression gave and cost; empty for a run that was not compressed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compression: Vec<Stage>,
     /// The machine and the build.
     pub environment: Environment,
 }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::average::AverageConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
+use crate::start::StartConfig;
+use crate::teacher::TeacherConfig;
 
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +50,12 @@ pub struct TrainConfig {
     pub checkpoint: CheckpointConfig,
     /// How batches are prepared.
     pub loading: LoadingConfig,
+    /// The run whose weights training begins with. Left out: they are drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<StartConfig>,
+    /// The run whose outputs are imitated besides. Left out: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherConfig>,
 }
 
 impl Default for TrainConfig {
@@ -67,6 +75,8 @@ impl Default for TrainConfig {
             early_stopping: EarlyStoppingConfig::default(),
             checkpoint: CheckpointConfig::default(),
             loading: LoadingConfig::default(),
+            start: None,
+            teacher: None,
         }
     }
 }
@@ -199,7 +209,14 @@ impl TrainConfig {
         require("clip_norm", self.clip_norm, self.clip_norm >= 0.0, "a norm above 0, or 0 for no limit")?;
         self.optimizer.check().map_err(|error| error.under("optimizer"))?;
         self.schedule.check().map_err(|error| error.under("schedule"))?;
-        self.average.check().map_err(|error| error.under("average"))
+        self.average.check().map_err(|error| error.under("average"))?;
+        if let Some(start) = &self.start {
+            start.check().map_err(|error| error.under("start"))?;
+        }
+        match &self.teacher {
+            Some(teacher) => teacher.check().map_err(|error| error.under("teacher")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -325,6 +342,11 @@ mod tests {
             ("optimizer = { kind = \"sgd\", momentum = 0 }", "train.optimizer.nesterov"),
             ("optimizer = { kind = \"muon\", momentum = 1 }", "train.optimizer.momentum"),
             ("schedule.warmup = 1", "train.schedule.warmup"),
+            ("start = {}", "train.start.run"),
+            ("teacher = { temperature = 2 }", "train.teacher.run"),
+            ("teacher = { run = \"a\", temperature = 0 }", "train.teacher.temperature"),
+            ("teacher = { run = \"a\", share = 0 }", "train.teacher.share"),
+            ("teacher = { run = \"a\", share = 1.5 }", "train.teacher.share"),
             ("schedule = { kind = \"one-cycle\", rise = 0 }", "train.schedule.rise"),
             ("schedule = { kind = \"plateau\", factor = 1 }", "train.schedule.factor"),
             (

@@ -77,6 +77,7 @@ impl Session<'_> {
             best_step,
             validation: kept.map(|kept| Figures::from(&kept.scores)),
             test: None,
+            compression: Vec::new(),
             environment: Environment::observe(),
         }
     }

@@ -37,8 +37,11 @@ mod readings;
 mod schedule;
 mod session;
 mod setting;
+mod soft_targets;
+mod start;
 mod state;
 mod step;
+mod teacher;
 mod timing;
 
 pub use average::AverageConfig;
@@ -50,5 +53,8 @@ pub use config::{
 pub use evaluate::{Evaluation, evaluate};
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
-pub use setting::{Setting, resume, train};
+pub use setting::{Setting, check, resume, train};
+pub use soft_targets::soft_loss;
+pub use start::StartConfig;
+pub use teacher::TeacherConfig;
 pub use timing::{StepTimes, time_steps};

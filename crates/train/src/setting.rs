@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ansatz_core::{ConfigError, Error, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
-use ansatz_run::{Experiment, RunFolder, Summary, write_atomically};
+use ansatz_run::{Experiment, Holding, Masks, RunFolder, Summary, write_atomically};
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -21,6 +21,7 @@ use crate::schedule::ScheduleConfig;
 use crate::session::Session;
 use crate::state::State;
 use crate::step::Learner;
+use crate::teacher::Teacher;
 
 /// What surrounds a run.
 pub struct Setting<'a> {
@@ -52,14 +53,28 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     let mut experiment = experiment.clone();
     complete(&mut experiment)?;
     let opened = Opened::new(&experiment, &setting)?;
-    let model = opened.model(&experiment, &setting)?;
+    let teacher = opened.teacher(&setting)?;
+    let begun = opened.begin(&experiment, &setting)?;
     // Not before all that can be refused was looked at.
     folder.make()?;
     folder.write_preparation(&opened.data.encoder().preparation()?)?;
-    write_layers(&model, folder)?;
+    write_layers(&begun.model, folder)?;
+    if !begun.masks.is_empty() {
+        begun.masks.write(&folder.masks())?;
+    }
     // Last, because the folder is a run as soon as it has a config.
     folder.write_experiment(&experiment)?;
-    start(opened, &experiment, folder, setting, model, None)
+    start(opened, &experiment, folder, setting, Ready { begun, teacher, newest: None })
+}
+
+/// Refuses what [`train`] would refuse before its first step, and gives the network that it would train.
+///
+/// # Errors
+/// Like [`train`].
+pub fn check(experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
+    let opened = Opened::new(experiment, setting)?;
+    opened.teacher(setting)?;
+    Ok(opened.begin(experiment, setting)?.model)
 }
 
 /// Goes on with the run in `folder` from its newest good checkpoint, or from the start if it has none yet.
@@ -90,8 +105,10 @@ pub fn resume(folder: &RunFolder, setting: Setting<'_>) -> Result<Summary> {
     let checkpoints = Checkpoints::new(folder.checkpoints());
     checkpoints.clean()?;
     let newest = checkpoints.newest()?;
-    let model = opened.model(&experiment, &setting)?;
-    start(opened, &experiment, folder, setting, model, newest)
+    let teacher = opened.teacher(&setting)?;
+    let masks = Masks::read(&folder.masks())?;
+    let begun = Begun { masks, ..opened.begin(&experiment, &setting)? };
+    start(opened, &experiment, folder, setting, Ready { begun, teacher, newest })
 }
 
 /// An experiment's parts, read and checked.
@@ -123,16 +140,31 @@ impl Opened {
         Ok(Self { config, plan, data, pace })
     }
 
-    /// The network, its weights drawn by the run's seed, ready to be trained.
-    pub(crate) fn model(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
+    /// The network ready to be trained, its weights those of the run to start from, or drawn by the run's seed.
+    pub(crate) fn begin(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Begun> {
         let network = ModelPlan {
             registry: setting.registry,
             encoder: self.data.encoder(),
             backbone: &*self.plan.backbone,
             task: &*self.plan.task,
         };
-        let host = setting.host.clone().inner().autodiff();
-        Ok(Model::init(&network, experiment.seed.into(), &host)?.fork(&training_device(setting)))
+        let host = setting.host.clone().inner();
+        let drawn = |device: &Device| Model::init(&network, experiment.seed.into(), device);
+        let mut model = drawn(&host.clone().autodiff())?;
+        let mut masks = Masks::default();
+        if let Some(start) = &self.config.start {
+            let (loaded, pruned) = start.load(drawn(&host)?)?;
+            model = model.load_record(loaded.into_record());
+            masks = pruned;
+        }
+        Ok(Begun { model: model.fork(&training_device(setting)), masks })
+    }
+
+    /// The run's teacher, if it has one.
+    pub(crate) fn teacher(&self, setting: &Setting<'_>) -> Result<Option<Teacher>> {
+        let Some(teacher) = &self.config.teacher else { return Ok(None) };
+        let device = setting.device.clone().inner();
+        teacher.open(self.data.encoder(), setting.registry, &device).map(Some)
     }
 
     fn recipe(&self, experiment: &Experiment) -> Recipe {
@@ -145,6 +177,20 @@ impl Opened {
             accumulation: self.config.accumulation,
         }
     }
+}
+
+/// A network before its first step.
+pub(crate) struct Begun {
+    pub model: Model,
+    /// Which of its weights stay zero.
+    pub masks: Masks,
+}
+
+/// All tensors that a run starts or goes on with.
+struct Ready {
+    begun: Begun,
+    teacher: Option<Teacher>,
+    newest: Option<Newest>,
 }
 
 pub(crate) fn training_device(setting: &Setting<'_>) -> Device {
@@ -171,16 +217,17 @@ fn start(
     experiment: &Experiment,
     folder: &RunFolder,
     setting: Setting<'_>,
-    model: Model,
-    newest: Option<Newest>,
+    ready: Ready,
 ) -> Result<Summary> {
     let recipe = opened.recipe(experiment);
     let Opened { config, plan, data, pace } = opened;
+    let Ready { begun: Begun { model, masks }, teacher, newest } = ready;
+    let holding = masks.on(&setting.device.clone().inner());
     let (learner, state, passed_over) = match newest {
         Some(newest) => {
             same_recipe(&newest, &recipe)?;
             let model = newest.checkpoint.load_model(model)?;
-            let mut learner = learner(&config, model);
+            let mut learner = learner(&config, model, holding, teacher);
             learner.optimizer = learner.optimizer.load_record(newest.checkpoint.load_optimizer()?);
             if recipe.averaged {
                 let averaged = newest.checkpoint.load_average(learner.model.valid())?;
@@ -188,7 +235,7 @@ fn start(
             }
             (learner, newest.header.state, newest.passed_over)
         }
-        None => (learner(&config, model), State::default(), Vec::new()),
+        None => (learner(&config, model, holding, teacher), State::default(), Vec::new()),
     };
     let mut session = Session {
         metrics: Metrics::open(&folder.metrics(), state.step)?,
@@ -217,11 +264,16 @@ fn start(
     session.run(learner)
 }
 
-pub(crate) fn learner(config: &TrainConfig, model: Model) -> Learner {
+pub(crate) fn learner(
+    config: &TrainConfig,
+    model: Model,
+    holding: Holding,
+    teacher: Option<Teacher>,
+) -> Learner {
     let optimizer = config.optimizer.build(&Parameters::of(&model));
     let decay = config.average.decay;
     let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));
-    Learner { model, optimizer, average }
+    Learner { model, optimizer, average, holding, teacher }
 }
 
 fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {
@@ -237,7 +289,7 @@ fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {
 }
 
 fn write_layers(model: &Model, folder: &RunFolder) -> Result<()> {
-    let path = folder.path().join("layers.json");
+    let path = folder.layers();
     let text = serde_json::to_string_pretty(&model.layers())
         .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
     write_atomically(&path, text.as_bytes())

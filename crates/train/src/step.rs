@@ -1,12 +1,14 @@
 //! One optimizer step.
 
 use ansatz_core::{Batch, Error, Model, Result};
+use ansatz_run::Holding;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use crate::average::Average;
 use crate::clip::{clip, global_norm};
+use crate::teacher::Teacher;
 
 /// The parts of training that every step changes.
 pub(crate) struct Learner {
@@ -16,6 +18,10 @@ pub(crate) struct Learner {
     pub optimizer: ModuleOptimizer,
     /// The average of its weights, where one is kept.
     pub average: Option<Average<Model>>,
+    /// Which of its weights stay zero.
+    pub holding: Holding,
+    /// Whose outputs it imitates besides.
+    pub teacher: Option<Teacher>,
 }
 
 /// What a step is told.
@@ -52,10 +58,10 @@ impl Learner {
         order: &Order,
         device: &Device,
     ) -> Result<(Self, StepResult)> {
-        let Self { model, mut optimizer, average } = self;
+        let Self { model, mut optimizer, average, holding, teacher } = self;
         // What dropout draws depends on the step alone, not on what was drawn before.
         device.seed(step_seed(order.seed, order.step));
-        let (loss, gradients) = gradients(&model, batches, order, device)?;
+        let (loss, gradients) = gradients(&model, teacher.as_ref(), batches, order, device)?;
         let plain = device.clone().inner();
         let gradient_norm =
             (order.norm_wanted || order.clip_norm > 0.0).then(|| global_norm(&model, &gradients, &plain));
@@ -63,9 +69,9 @@ impl Learner {
             Some(norm) if order.clip_norm > 0.0 => clip(&model, gradients, norm.clone(), order.clip_norm),
             _ => gradients,
         };
-        let model = optimizer.step(order.rate, model, gradients);
+        let model = holding.hold(optimizer.step(order.rate, model, gradients));
         let average = average.map(|average| average.update(&model.valid(), order.step));
-        Ok((Self { model, optimizer, average }, StepResult { loss, gradient_norm }))
+        Ok((Self { model, optimizer, average, holding, teacher }, StepResult { loss, gradient_norm }))
     }
 
     /// The network that is judged and kept: the average where there is one, without autodiff.
@@ -80,6 +86,7 @@ impl Learner {
 /// The mean loss of the step's examples and its gradients, over one or several batches.
 fn gradients(
     model: &Model,
+    teacher: Option<&Teacher>,
     batches: &mut dyn Iterator<Item = Result<Batch>>,
     order: &Order,
     device: &Device,
@@ -92,8 +99,7 @@ fn gradients(
         })??;
         // Batches may differ in size, so each counts by its part of the step's examples.
         let share = batch.examples as f64 / order.examples as f64;
-        let (inputs, targets) = batch.into_parts(device);
-        let mut loss = model.loss(&inputs, &targets)?;
+        let mut loss = loss(model, teacher, batch, device)?;
         if order.batches > 1 {
             loss = loss.mul_scalar(share);
         }
@@ -110,6 +116,19 @@ fn gradients(
     }
     let loss = total.ok_or_else(|| Error::Failed(format!("training: step {} is empty", order.step)))?;
     Ok((loss, accumulated.grads()))
+}
+
+/// The mean loss of the examples of `batch`.
+fn loss(model: &Model, teacher: Option<&Teacher>, batch: Batch, device: &Device) -> Result<Tensor<1>> {
+    let wanted = teacher.map(|teacher| teacher.outputs(&batch)).transpose()?;
+    let (inputs, targets) = batch.into_parts(device);
+    match teacher.zip(wanted) {
+        Some((teacher, wanted)) => {
+            let (outputs, task) = model.answer(&inputs, &targets)?;
+            teacher.loss(outputs, wanted, &targets, task)
+        }
+        None => model.loss(&inputs, &targets),
+    }
 }
 
 /// A number for the random numbers of one step: SplitMix64 of seed and step.

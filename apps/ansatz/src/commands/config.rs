@@ -34,8 +34,11 @@ pub(super) fn execute(arguments: Config, registry: &Registry, out: &mut dyn Writ
                 _ => Err(Failure::Some { failed, total: configs.len(), what: "configs" }),
             }
         }
-        Config::Schema => {
-            let schema = Experiment::schema(registry, ansatz_train::schema());
+        Config::Schema { recipe } => {
+            let schema = match recipe {
+                true => ansatz_recipe::Recipe::schema(),
+                false => Experiment::schema(registry, ansatz_train::schema()),
+            };
             let text = serde_json::to_string_pretty(&schema).map_err(std::io::Error::from)?;
             writeln!(out, "{text}")?;
             Ok(())

@@ -1,6 +1,7 @@
 //! One file per command: each asks a crate for what it does and prints the answer.
 
 mod bench;
+mod compress;
 mod config;
 mod data;
 mod embed;
@@ -10,6 +11,7 @@ mod hub;
 mod init;
 mod inspect;
 mod list;
+mod measure;
 mod predict;
 mod train;
 mod verify;
@@ -30,6 +32,8 @@ pub(crate) fn execute(cli: Cli, registry: Registry) -> Outcome {
         Command::Init(arguments) => init::execute(&arguments, &registry, out),
         Command::Evaluate(arguments) => evaluate::execute(&arguments, &registry, out),
         Command::Predict(arguments) => predict::execute(&arguments, &registry, out),
+        Command::Compress(arguments) => compress::execute(&arguments, &registry, out),
+        Command::Measure(arguments) => measure::execute(&arguments, &registry, out),
         Command::Inspect(arguments) => inspect::execute(&arguments, &registry, out),
         Command::Bench(arguments) => bench::execute(&arguments, &registry, out),
         Command::List(arguments) => list::execute(&arguments, &registry, out),

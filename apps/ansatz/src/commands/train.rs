@@ -53,7 +53,7 @@ pub(super) fn execute(arguments: Train, registry: &Registry, out: &mut dyn Write
 }
 
 /// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Error> {
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     ctrlc::set_handler(move || {

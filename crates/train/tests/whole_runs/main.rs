@@ -3,3 +3,4 @@
 mod resume;
 mod run;
 mod synthetic;
+mod taught;

@@ -1,0 +1,90 @@
+//! Whether a recipe fits a run, before any work starts.
+
+use ansatz_compress::{Weight, is_any_quantized, weights};
+use ansatz_core::{Error, Result};
+use ansatz_run::{Experiment, Trained};
+
+use crate::training::Lesson;
+use crate::{Recipe, Step, Workshop};
+
+/// A network on its way through the recipe, as far as can be known without doing it.
+struct Expected {
+    experiment: Experiment,
+    weights: Vec<Weight>,
+    quantized: bool,
+}
+
+/// Refuses a recipe that does not fit the run `original`.
+///
+/// # Errors
+/// When a step names an unknown layer, has a pattern or groups that do not divide, would undo an earlier step, or trains
+/// with settings, data or a teacher that do not fit.
+pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
+    // Figures need the data, and so do they before a single step is taken.
+    original.plan.data.open(workshop.places)?;
+    let mut expected = Expected {
+        experiment: original.experiment.clone(),
+        weights: weights(&original.model),
+        quantized: is_any_quantized(&original.model),
+    };
+    for (index, step) in recipe.step.iter().enumerate() {
+        expected.pass(step, original, workshop).map_err(|error| within(error, index, step))?;
+    }
+    Ok(())
+}
+
+impl Expected {
+    fn pass(&mut self, step: &Step, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
+        match step {
+            Step::Prune(config) => config.select(self.weights.clone()).map(drop),
+            Step::Quantize(config) => {
+                for done in config.select(self.weights.clone())? {
+                    self.weights.retain(|weight| weight.name != done.name);
+                }
+                self.quantized = true;
+                Ok(())
+            }
+            Step::FineTune(config) => self.learn(config.lesson(&self.experiment)?, workshop),
+            Step::Distill(config) => {
+                let lesson = config.lesson(&self.experiment, original.folder.path(), workshop.registry)?;
+                self.learn(lesson, workshop)
+            }
+        }
+    }
+
+    fn learn(&mut self, lesson: Lesson, workshop: &Workshop<'_>) -> Result<()> {
+        if lesson.goes_on {
+            self.still_float()?;
+        }
+        let model = ansatz_train::check(&lesson.experiment, &workshop.setting(Vec::new()))?;
+        if !lesson.goes_on {
+            self.weights = weights(&model);
+            self.quantized = false;
+        }
+        self.experiment = lesson.experiment;
+        Ok(())
+    }
+
+    fn still_float(&self) -> Result<()> {
+        if !self.quantized {
+            return Ok(());
+        }
+        Err(Error::input(
+            "the order of the steps",
+            "training on with weights that are quantized would undo it",
+            "steps that quantize behind all that train",
+            "move it to the end of the recipe, or begin with a run that is not quantized",
+        ))
+    }
+}
+
+/// The same error with the step it is about.
+fn within(error: Error, index: usize, step: &Step) -> Error {
+    let place = format!("step[{index}]");
+    match error {
+        Error::Input { input, problem, expected, remedy } => {
+            Error::Input { input: format!("{place} ({}): {input}", step.kind()), problem, expected, remedy }
+        }
+        other => other.under(&place),
+    }
+}

@@ -1,0 +1,272 @@
+//! Weights in safetensors, under the dotted paths of the modules.
+
+mod bits;
+mod packed;
+mod quantized;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ansatz_core::{Error, Result};
+use ansatz_ops::dense;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
+use burn_store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
+
+use crate::write_atomically;
+pub(crate) use bits::{pack, unpack};
+use packed::Stored;
+use quantized::Codes;
+pub use quantized::dequantized;
+
+/// Writes all parameters and buffers of `module`, atomically. The same values give the same bytes.
+///
+/// Quantized weights take as few bits as their values need, and of weights that are at least half zeros the zeros are
+/// left out; a module without such weights gives a plain file, which any program reads.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
+    let mut collected = Collected::default();
+    module.visit(&mut collected);
+    if collected.weights.values().any(|weight| !matches!(weight, Stored::Plain(_))) {
+        let bytes = packed::write(&collected.weights).map_err(|error| failed(path, &error))?;
+        return write_atomically(path, &bytes);
+    }
+    drop(collected);
+    // burn's own remarks on the file come from a hash map, in an order that changes from run to run.
+    let mut store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("format", "safetensors");
+    module.save_into(&mut store).map_err(|error| failed(path, &error))?;
+    let bytes = store.get_bytes().map_err(|error| failed(path, &error))?;
+    write_atomically(path, &bytes)
+}
+
+/// Reads the parameters and buffers of `module`; all of them must be there, in the right shapes, and nothing
+/// else. Weights that were quantized become quantized tensors again.
+///
+/// # Errors
+/// When the file is not there, damaged, or of another network.
+pub fn load_weights<M: Module>(module: &mut M, path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+    if let Some(weights) = packed::read(&bytes).map_err(|problem| damaged(path, &problem))? {
+        let held = weights.iter().map(|(name, weight)| (name.clone(), weight.shape())).collect();
+        fits(module, &held, path)?;
+        *module = module.clone().map(&mut Filling { place: Place::default(), weights });
+        return Ok(());
+    }
+    let mut store = SafetensorsStore::from_bytes(Some(bytes));
+    let held = store.get_all_tensors().map_err(|error| damaged(path, &error.to_string()))?;
+    let held = held.iter().map(|(name, tensor)| (name.clone(), tensor.shape.to_vec())).collect();
+    fits(module, &held, path)?;
+    module
+        .load_from(&mut store)
+        .map_err(|error| Error::Failed(format!("{}: cannot load the weights: {error}", path.display())))?;
+    Ok(())
+}
+
+fn damaged(path: &Path, problem: &str) -> Error {
+    let problem = problem.lines().next().unwrap_or_default();
+    Error::input(
+        path.display(),
+        format!("the file is damaged or no safetensors file: {problem}"),
+        "a file as `ansatz train` leaves it",
+        "train again, or restore the file",
+    )
+}
+
+/// Refuses a file whose weights are not those of `module`.
+fn fits<M: Module>(module: &M, held: &Shapes, path: &Path) -> Result<()> {
+    let mut wanted = Wanted::default();
+    module.visit(&mut wanted);
+    let Some(problem) = difference(&wanted.shapes, held) else { return Ok(()) };
+    Err(Error::input(
+        path.display(),
+        format!("the weights do not fit the network: {problem}"),
+        "weights of the same architecture, data and dimensions",
+        "use the config that the weights were trained with",
+    ))
+}
+
+/// Where a visitor or mapper is.
+#[derive(Debug, Default)]
+pub(crate) struct Place(Vec<String>);
+
+impl Place {
+    pub(crate) fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// The dotted path.
+    pub(crate) fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+/// Collects the weights of a module as a file would hold them.
+#[derive(Default)]
+struct Collected {
+    place: Place,
+    weights: BTreeMap<String, Stored>,
+}
+
+impl ModuleVisitor for Collected {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let stored = match Codes::of(&tensor) {
+            Some(codes) => Stored::Quantized(codes),
+            None => Stored::of(dense(tensor).into_data()),
+        };
+        self.weights.insert(self.place.name(), stored);
+    }
+    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+        self.weights.insert(self.place.name(), Stored::Plain(param.val().into_data()));
+    }
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+        self.weights.insert(self.place.name(), Stored::Plain(param.val().into_data()));
+    }
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.place.enter(name);
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+}
+
+/// Puts the weights of a packed file, which are known to fit, into a module.
+struct Filling {
+    place: Place,
+    weights: BTreeMap<String, Stored>,
+}
+
+impl Filling {
+    /// The weight of this place where it holds numbers as they are.
+    fn data(&mut self) -> Option<TensorData> {
+        match self.weights.remove(&self.place.name())? {
+            Stored::Plain(data) | Stored::Sparse(data) => Some(data),
+            Stored::Quantized(_) => None,
+        }
+    }
+}
+
+impl ModuleMapper for Filling {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.weights.remove(&self.place.name()) {
+            None => param,
+            Some(Stored::Plain(data) | Stored::Sparse(data)) => {
+                param.map(|tensor| Tensor::from_data(data, (&tensor.device(), tensor.dtype())))
+            }
+            Some(Stored::Quantized(codes)) => {
+                param.map(|tensor| codes.tensor(tensor.dims(), &tensor.device()))
+            }
+        }
+    }
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        let Some(data) = self.data() else { return param };
+        param.map(|tensor| Tensor::from_data(data, (&tensor.device(), tensor.dtype())))
+    }
+    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+        let Some(data) = self.data() else { return param };
+        param.map(|tensor| Tensor::from_data(data, &tensor.device()))
+    }
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.place.enter(name);
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+}
+
+/// The sizes of tensors by their dotted names.
+type Shapes = BTreeMap<String, Vec<usize>>;
+
+/// The first thing that two networks do not have in common.
+fn difference(wanted: &Shapes, held: &Shapes) -> Option<String> {
+    for (name, shape) in wanted {
+        match held.get(name) {
+            None => return Some(format!("the file lacks `{name}`")),
+            Some(other) if other != shape => {
+                return Some(format!("`{name}` is {other:?} in the file and {shape:?} in the network"));
+            }
+            Some(_) => {}
+        }
+    }
+    let unknown = held.keys().find(|name| !wanted.contains_key(*name))?;
+    Some(format!("the file holds `{unknown}`, which the network lacks"))
+}
+
+/// Collects the shapes that a module's weights must have.
+#[derive(Default)]
+struct Wanted {
+    place: Place,
+    shapes: Shapes,
+}
+
+impl Wanted {
+    fn add(&mut self, shape: &[usize]) {
+        self.shapes.insert(self.place.name(), shape.to_vec());
+    }
+}
+
+impl ModuleVisitor for Wanted {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.add(&param.val().dims());
+    }
+    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+        self.add(&param.val().dims());
+    }
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+        self.add(&param.val().dims());
+    }
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.place.enter(name);
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+}
+
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Failed(format!("{}: cannot write the weights: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+
+    fn linear(inputs: usize, outputs: usize, bias: bool) -> Linear {
+        let device = ansatz_device::open("cpu").unwrap();
+        LinearConfig::new(inputs, outputs).with_bias(bias).init(&device)
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let (saved, mut loaded) = (linear(3, 2, true), linear(3, 2, true));
+        save_weights(&saved, &path).unwrap();
+        load_weights(&mut loaded, &path).unwrap();
+        assert_eq!(loaded.weight.val().into_data(), saved.weight.val().into_data());
+        let first = std::fs::read(&path).unwrap();
+        save_weights(&loaded, &path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn weights_of_another_network_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let refused = |mut network: Linear| load_weights(&mut network, &path).unwrap_err().to_string();
+        save_weights(&linear(3, 2, true), &path).unwrap();
+        assert!(refused(linear(3, 4, true)).contains("`bias` is [2] in the file and [4] in the network"));
+        assert!(refused(linear(3, 2, false)).contains("the file holds `bias`"));
+        save_weights(&linear(3, 2, false), &path).unwrap();
+        assert!(refused(linear(3, 2, true)).contains("the file lacks `bias`"));
+        std::fs::write(&path, b"nothing of the kind").unwrap();
+        assert!(refused(linear(3, 2, true)).contains("damaged"));
+    }
+}
