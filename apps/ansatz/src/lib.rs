@@ -70,8 +70,10 @@ pub fn builtin() -> Registry {
         .data_model::<ansatz_data_text::PairsConfig>()
         .data_model::<ansatz_data_text::RecallConfig>()
         .data_model::<ansatz_data_series::SeriesConfig>()
+        .data_model::<ansatz_data_series::LabelledSeriesConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()
+        .task::<ansatz_tasks::MaskedLanguageModelConfig>()
         .task::<ansatz_tasks::ForecastConfig>()
 }
 

@@ -12,6 +12,9 @@ use serde::Serialize;
 pub struct Prediction {
     /// The file.
     pub file: PathBuf,
+    /// Which of its examples, counted from 1, where it holds several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<usize>,
     /// Answers with their probabilities in 0–1, most likely first.
     pub predictions: Vec<(String, f32)>,
     /// What follows the end of the file, where it holds a series.
@@ -31,23 +34,35 @@ const TOGETHER: usize = 64;
 /// Files whose batches have one shape.
 struct Group {
     batch: Batch,
-    /// Each file's number, and its first example in the batch.
-    files: Vec<(usize, usize)>,
+    /// The files, in the order of their examples.
+    files: Vec<Member>,
+}
+
+/// A file in a batch.
+#[derive(Clone, Copy)]
+struct Member {
+    /// The file's number.
+    number: usize,
+    /// Its first example in the batch.
+    first: usize,
+    /// How many examples it holds.
+    examples: usize,
 }
 
 /// Adds a file's batch to the last group, or to a new one where the shapes differ.
 fn add(groups: &mut Vec<Group>, number: usize, batch: Batch) {
+    let examples = batch.examples;
     let alone = match groups.last_mut() {
         Some(group) => {
             let first = group.batch.examples;
             match group.batch.append(batch) {
-                Ok(()) => return group.files.push((number, first)),
+                Ok(()) => return group.files.push(Member { number, first, examples }),
                 Err(batch) => *batch,
             }
         }
         None => batch,
     };
-    groups.push(Group { batch: alone, files: vec![(number, 0)] });
+    groups.push(Group { batch: alone, files: vec![Member { number, first: 0, examples }] });
 }
 
 impl Predictor {
@@ -68,8 +83,8 @@ impl Predictor {
         Ok(nested?.into_iter().flatten().collect())
     }
 
-    /// What the network says of each of `files`, in their order: its `top` most likely answers, or why the file
-    /// cannot be read as the kind of data that the network was trained on.
+    /// What the network says of each example of each of `files`, in their order: its `top` most likely answers, or why
+    /// the file cannot be read as the kind of data that the network was trained on.
     ///
     /// Up to 64 files go through the network together.
     pub fn predict<'a>(
@@ -92,15 +107,23 @@ impl Predictor {
         let mut predictions = unread;
         for Group { batch, files: members } in groups {
             match self.outcomes(batch) {
-                Ok((outputs, outcomes)) => predictions.extend(members.into_iter().map(|(number, first)| {
-                    let answers = outcomes.get(first).map(|outcome| outcome.predictions.iter().take(top));
-                    let answers = answers.into_iter().flatten().cloned().collect();
-                    (number, self.prediction(&files[number], outputs.example(first), answers))
-                })),
-                Err(error) if members.len() == 1 => predictions.push((members[0].0, Err(error))),
+                Ok((outputs, outcomes)) => {
+                    for Member { number, first, examples } in members {
+                        predictions.extend((0..examples).map(|example| {
+                            let at = first + example;
+                            let answers =
+                                outcomes.get(at).map(|outcome| outcome.predictions.iter().take(top));
+                            let answers = answers.into_iter().flatten().cloned().collect();
+                            let which = (examples > 1).then_some(example + 1);
+                            let said = self.prediction(&files[number], outputs.example(at), answers);
+                            (number, said.map(|said| Prediction { example: which, ..said }))
+                        }));
+                    }
+                }
+                Err(error) if members.len() == 1 => predictions.push((members[0].number, Err(error))),
                 // One of several is at fault; alone, each shows whether it is the one.
                 Err(_) => {
-                    let alone = |(number, _): (usize, usize)| {
+                    let alone = |Member { number, .. }: Member| {
                         let answers = self.together(std::slice::from_ref(&files[number]), top);
                         answers.into_iter().map(move |answer| (number, answer))
                     };
@@ -114,7 +137,7 @@ impl Predictor {
 
     fn prediction(&self, file: &Path, outputs: &[f32], answers: Vec<(String, f32)>) -> Result<Prediction> {
         let forecast = self.trained.encoder.forecast(file, outputs, self.trained.plan.task.quantiles())?;
-        Ok(Prediction { file: file.to_owned(), predictions: answers, forecast })
+        Ok(Prediction { file: file.to_owned(), example: None, predictions: answers, forecast })
     }
 
     fn outcomes(&self, batch: Batch) -> Result<(HostOutputs, Vec<Outcome>)> {

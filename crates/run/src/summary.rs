@@ -3,7 +3,7 @@
 use ansatz_core::Scores;
 use serde::{Deserialize, Serialize};
 
-use crate::Environment;
+use crate::{Environment, Taken};
 
 /// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Summary {
     /// Scores of the kept weights on the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Figures>,
+    /// What was taken from another run, where training started from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Taken>,
     /// The machine and the build.
     pub environment: Environment,
 }

@@ -29,7 +29,26 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
 /// When the file is not there, damaged, or of another network.
 pub fn load_weights<M: Module>(module: &mut M, path: &Path) -> Result<()> {
     let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
-    let mut store = SafetensorsStore::from_bytes(Some(bytes));
+    if let Some(problem) = difference(&shapes(module), &held(&bytes, path)?) {
+        return Err(Error::input(
+            path.display(),
+            format!("the weights do not fit the network: {problem}"),
+            "weights of the same architecture, data and dimensions",
+            "use the config that the weights were trained with",
+        ));
+    }
+    module
+        .load_from(&mut SafetensorsStore::from_bytes(Some(bytes)))
+        .map_err(|error| Error::Failed(format!("{}: cannot load the weights: {error}", path.display())))?;
+    Ok(())
+}
+
+/// The sizes of tensors by their dotted names.
+pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
+
+/// What a file holds; `path` names it in errors.
+pub(crate) fn held(bytes: &[u8], path: &Path) -> Result<Shapes> {
+    let mut store = SafetensorsStore::from_bytes(Some(bytes.to_vec()));
     let held = store.get_all_tensors().map_err(|error| {
         let problem = error.to_string();
         let problem = problem.lines().next().unwrap_or_default();
@@ -40,25 +59,15 @@ pub fn load_weights<M: Module>(module: &mut M, path: &Path) -> Result<()> {
             "train again, or restore the file",
         )
     })?;
-    let held: Shapes = held.iter().map(|(name, tensor)| (name.clone(), tensor.shape.to_vec())).collect();
-    let mut wanted = Wanted::default();
-    module.visit(&mut wanted);
-    if let Some(problem) = difference(&wanted.shapes, &held) {
-        return Err(Error::input(
-            path.display(),
-            format!("the weights do not fit the network: {problem}"),
-            "weights of the same architecture, data and dimensions",
-            "use the config that the weights were trained with",
-        ));
-    }
-    module
-        .load_from(&mut store)
-        .map_err(|error| Error::Failed(format!("{}: cannot load the weights: {error}", path.display())))?;
-    Ok(())
+    Ok(held.iter().map(|(name, tensor)| (name.clone(), tensor.shape.to_vec())).collect())
 }
 
-/// The sizes of tensors by their dotted names.
-type Shapes = BTreeMap<String, Vec<usize>>;
+/// What the weights of `module` must be.
+pub(crate) fn shapes<M: Module>(module: &M) -> Shapes {
+    let mut wanted = Wanted::default();
+    module.visit(&mut wanted);
+    wanted.shapes
+}
 
 /// The first thing that two networks do not have in common.
 fn difference(wanted: &Shapes, held: &Shapes) -> Option<String> {

@@ -264,6 +264,7 @@ mod tests {
             data: Choice::of("image"),
             backbone: Choice::of("stack"),
             task: Choice::of("classify"),
+            init: None,
             train: train.parse().unwrap(),
         }
     }

@@ -17,6 +17,7 @@
 //! [`train`] and [`resume`] do a whole run, [`evaluate`] judges a finished one, and [`TrainConfig`] is what
 //! stands under `[train]` in a config.
 
+mod adapt;
 mod average;
 mod checkpoint;
 mod checkpoints;
@@ -32,10 +33,12 @@ mod optimizer;
 mod pace;
 mod plateau;
 pub mod progress;
+mod rates;
 mod readings;
 mod schedule;
 mod session;
 mod setting;
+mod start;
 mod state;
 mod step;
 mod timing;

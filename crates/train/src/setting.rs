@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ansatz_core::{ConfigError, Error, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
-use ansatz_run::{Experiment, RunFolder, Summary, write_atomically};
+use ansatz_run::{Experiment, InitConfig, RunFolder, Summary, Taken, write_atomically};
 use burn::module::Module;
 use burn::tensor::Device;
 
 use crate::TrainConfig;
+use crate::adapt::adapt;
 use crate::average::Average;
 use crate::checkpoint::Recipe;
 use crate::checkpoints::{Checkpoints, Newest};
@@ -17,8 +18,10 @@ use crate::groups::Parameters;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::progress::{Event, Listener};
+use crate::rates::LayerRates;
 use crate::schedule::ScheduleConfig;
 use crate::session::Session;
+use crate::start::{freeze, take};
 use crate::state::State;
 use crate::step::Learner;
 
@@ -52,14 +55,20 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     let mut experiment = experiment.clone();
     complete(&mut experiment)?;
     let opened = Opened::new(&experiment, &setting)?;
-    let model = opened.model(&experiment, &setting)?;
+    let (model, taken) = opened.begun(&experiment, &setting)?;
+    if let Some(init) = &experiment.init {
+        freeze(model.clone(), init)?;
+    }
     // Not before all that can be refused was looked at.
     folder.make()?;
     folder.write_preparation(&opened.data.encoder().preparation()?)?;
+    if let Some(taken) = &taken {
+        folder.write_taken(taken)?;
+    }
     write_layers(&model, folder)?;
     // Last, because the folder is a run as soon as it has a config.
     folder.write_experiment(&experiment)?;
-    start(opened, &experiment, folder, setting, model, None)
+    start(opened, &experiment, folder, setting, Start { model, taken, newest: None })
 }
 
 /// Goes on with the run in `folder` from its newest good checkpoint, or from the start if it has none yet.
@@ -90,8 +99,20 @@ pub fn resume(folder: &RunFolder, setting: Setting<'_>) -> Result<Summary> {
     let checkpoints = Checkpoints::new(folder.checkpoints());
     checkpoints.clean()?;
     let newest = checkpoints.newest()?;
-    let model = opened.model(&experiment, &setting)?;
-    start(opened, &experiment, folder, setting, model, newest)
+    let start_from = match newest {
+        // A checkpoint holds all weights: the run that they came from is not asked any more.
+        Some(newest) => {
+            let taken = folder.read_taken()?;
+            let model = opened.drawn(&experiment, &setting)?;
+            let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
+            Start { model: model.fork(&training_device(&setting)), taken, newest: Some(newest) }
+        }
+        None => {
+            let (model, taken) = opened.begun(&experiment, &setting)?;
+            Start { model, taken, newest: None }
+        }
+    };
+    start(opened, &experiment, folder, setting, start_from)
 }
 
 /// An experiment's parts, read and checked.
@@ -125,14 +146,30 @@ impl Opened {
 
     /// The network, its weights drawn by the run's seed, ready to be trained.
     pub(crate) fn model(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
+        Ok(self.drawn(experiment, setting)?.fork(&training_device(setting)))
+    }
+
+    /// The same, with what fits of the run that `[init]` names.
+    fn begun(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<(Model, Option<Taken>)> {
+        let mut model = self.drawn(experiment, setting)?;
+        let encoder = self.data.encoder();
+        let taken = match &experiment.init {
+            Some(init) => Some(take(&mut model, init, experiment, encoder, setting.registry)?),
+            None => None,
+        };
+        let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
+        Ok((model.fork(&training_device(setting)), taken))
+    }
+
+    /// The network on the host.
+    fn drawn(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
         let network = ModelPlan {
             registry: setting.registry,
             encoder: self.data.encoder(),
             backbone: &*self.plan.backbone,
             task: &*self.plan.task,
         };
-        let host = setting.host.clone().inner().autodiff();
-        Ok(Model::init(&network, experiment.seed.into(), &host)?.fork(&training_device(setting)))
+        Model::init(&network, experiment.seed.into(), &setting.host.clone().inner().autodiff())
     }
 
     fn recipe(&self, experiment: &Experiment) -> Recipe {
@@ -165,22 +202,40 @@ fn needs_no_validation(config: &TrainConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Trains from `newest`, or from the beginning.
+/// The network with what `[init.lora]` puts beside its matrices.
+fn adapted(model: Model, init: Option<&InitConfig>, taken: Option<&Taken>) -> Result<Model> {
+    match (init, taken) {
+        (Some(init), Some(taken)) => Ok(adapt(model, init, taken)?),
+        _ => Ok(model),
+    }
+}
+
+/// What training starts from.
+struct Start {
+    /// The network, drawn or taken.
+    model: Model,
+    /// What of it came from another run.
+    taken: Option<Taken>,
+    /// The checkpoint that is gone on from; none at the beginning.
+    newest: Option<Newest>,
+}
+
+/// Trains from the newest checkpoint, or from the beginning.
 fn start(
     opened: Opened,
     experiment: &Experiment,
     folder: &RunFolder,
     setting: Setting<'_>,
-    model: Model,
-    newest: Option<Newest>,
+    Start { model, taken, newest }: Start,
 ) -> Result<Summary> {
     let recipe = opened.recipe(experiment);
+    let init = experiment.init.as_ref();
     let Opened { config, plan, data, pace } = opened;
     let (learner, state, passed_over) = match newest {
         Some(newest) => {
             same_recipe(&newest, &recipe)?;
             let model = newest.checkpoint.load_model(model)?;
-            let mut learner = learner(&config, model);
+            let mut learner = learner(&config, init, model)?;
             learner.optimizer = learner.optimizer.load_record(newest.checkpoint.load_optimizer()?);
             if recipe.averaged {
                 let averaged = newest.checkpoint.load_average(learner.model.valid())?;
@@ -188,8 +243,9 @@ fn start(
             }
             (learner, newest.header.state, newest.passed_over)
         }
-        None => (learner(&config, model), State::default(), Vec::new()),
+        None => (learner(&config, init, model)?, State::default(), Vec::new()),
     };
+    let told = taken.as_ref().filter(|_| state.step == 0).map(Taken::told);
     let mut session = Session {
         metrics: Metrics::open(&folder.metrics(), state.step)?,
         checkpoints: Checkpoints::new(folder.checkpoints()),
@@ -207,9 +263,13 @@ fn start(
         data,
         pace,
         recipe,
+        taken,
         state,
         readings: crate::readings::Readings::default(),
     };
+    if let Some(text) = told {
+        session.tell(&Event::Noted { text })?;
+    }
     for problem in passed_over {
         let step = session.state.step;
         session.tell(&Event::Noted { text: format!("{problem}\nGoing on from step {step} instead.") })?;
@@ -217,11 +277,17 @@ fn start(
     session.run(learner)
 }
 
-pub(crate) fn learner(config: &TrainConfig, model: Model) -> Learner {
+/// The network with its optimizer, frozen and slowed down as `init` says.
+pub(crate) fn learner(config: &TrainConfig, init: Option<&InitConfig>, model: Model) -> Result<Learner> {
+    let model = match init {
+        Some(init) => freeze(model, init)?,
+        None => model,
+    };
+    let rates = LayerRates::of(&model, init.map_or(1.0, |init| init.layer_decay));
     let optimizer = config.optimizer.build(&Parameters::of(&model));
     let decay = config.average.decay;
     let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));
-    Learner { model, optimizer, average }
+    Ok(Learner { model, optimizer, average, rates })
 }
 
 fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {

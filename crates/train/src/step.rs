@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::average::Average;
 use crate::clip::{clip, global_norm};
+use crate::rates::LayerRates;
 
 /// The parts of training that every step changes.
 pub(crate) struct Learner {
@@ -16,6 +17,8 @@ pub(crate) struct Learner {
     pub optimizer: ModuleOptimizer,
     /// The average of its weights, where one is kept.
     pub average: Option<Average<Model>>,
+    /// How fast each layer learns.
+    pub rates: LayerRates,
 }
 
 /// What a step is told.
@@ -52,7 +55,7 @@ impl Learner {
         order: &Order,
         device: &Device,
     ) -> Result<(Self, StepResult)> {
-        let Self { model, mut optimizer, average } = self;
+        let Self { model, mut optimizer, average, rates } = self;
         // What dropout draws depends on the step alone, not on what was drawn before.
         device.seed(step_seed(order.seed, order.step));
         let (loss, gradients) = gradients(&model, batches, order, device)?;
@@ -63,9 +66,9 @@ impl Learner {
             Some(norm) if order.clip_norm > 0.0 => clip(&model, gradients, norm.clone(), order.clip_norm),
             _ => gradients,
         };
-        let model = optimizer.step(order.rate, model, gradients);
+        let model = optimizer.step(rates.at(order.rate)?, model, gradients);
         let average = average.map(|average| average.update(&model.valid(), order.step));
-        Ok((Self { model, optimizer, average }, StepResult { loss, gradient_norm }))
+        Ok((Self { model, optimizer, average, rates }, StepResult { loss, gradient_norm }))
     }
 
     /// The network that is judged and kept: the average where there is one, without autodiff.

@@ -40,10 +40,10 @@ pub fn time_steps(experiment: &Experiment, setting: &Setting<'_>, budget: Durati
     complete(&mut experiment)?;
     let opened = Opened::new(&experiment, setting)?;
     let model = opened.model(&experiment, setting)?;
-    let parameters = Parameters::of(&model).values;
     let batch = first_batch(&*opened.data, &opened.config, experiment.seed.into())?;
     let examples = batch.examples;
-    let mut learner = learner(&opened.config, model);
+    let mut learner = learner(&opened.config, experiment.init.as_ref(), model)?;
+    let parameters = Parameters::of(&learner.model).values;
     let device = training_device(setting);
     let step = |number, taught: Learner| {
         let order = Order {

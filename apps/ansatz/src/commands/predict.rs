@@ -36,7 +36,8 @@ fn line(out: &mut dyn Write, prediction: &Prediction) -> Outcome {
     }
     let answers: Vec<String> =
         prediction.predictions.iter().map(|(name, share)| format!("{name} {:.1} %", share * 100.0)).collect();
-    writeln!(out, "{}: {}", prediction.file.display(), answers.join(", "))?;
+    let example = prediction.example.map(|example| format!(", {example}")).unwrap_or_default();
+    writeln!(out, "{}{example}: {}", prediction.file.display(), answers.join(", "))?;
     Ok(())
 }
 

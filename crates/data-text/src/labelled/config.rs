@@ -34,8 +34,8 @@ pub struct LabelledTextConfig {
     pub embedding: EmbeddingConfig,
 }
 
-/// How texts are cut into tokens: `tokenizer = { words = 20000 }`, `tokenizer = "bytes"`, or
-/// `tokenizer = { file = "tokenizer.json" }`.
+/// How texts are cut into tokens: `tokenizer = { words = 20000 }`, `tokenizer = "bytes"`,
+/// `tokenizer = { file = "tokenizer.json" }`, or `tokenizer = { run = "runs/masked" }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabelledTokenizer {
@@ -46,6 +46,8 @@ pub enum LabelledTokenizer {
     Bytes,
     /// A `tokenizer.json` as Hugging Face's tokenizers write it.
     File(PathBuf),
+    /// That of the run in this folder, with all of its vocabulary: for a network that starts from it, see `init.from`.
+    Run(PathBuf),
 }
 
 impl Default for LabelledTextConfig {
@@ -77,6 +79,9 @@ impl Component for LabelledTextConfig {
             LabelledTokenizer::File(path) if path.as_os_str().is_empty() => {
                 let expected = "the path of a tokenizer.json";
                 return Err(ConfigError::value("tokenizer.file", "no file is named", expected));
+            }
+            LabelledTokenizer::Run(path) if path.as_os_str().is_empty() => {
+                return Err(ConfigError::value("tokenizer.run", "no run is named", "the folder of a run"));
             }
             _ => {}
         }

@@ -50,19 +50,26 @@ impl OpenLabelledText {
             Some(test) => (found.train, test),
             None => {
                 let parts = Division::stratified(&labels(&found.train)?, config.test, config.split_seed)?;
-                divide(found.train, &parts.held_out)
+                parts.divide(found.train)
             }
         };
         let parts = Division::stratified(&labels(&rest)?, config.validation, config.split_seed)?;
-        let (train, validation) = divide(rest, &parts.held_out);
+        let (train, validation) = parts.divide(rest);
+        let mut vocabulary = 0;
         let tokenizer = match &config.tokenizer {
             LabelledTokenizer::Words(most) => {
                 words::learn(train.iter().map(|text| text.text.as_str()), *most)?
             }
             LabelledTokenizer::Bytes => Tokenizer::Bytes,
             LabelledTokenizer::File(path) => TokenizerConfig::File(path.clone()).open()?,
+            LabelledTokenizer::Run(folder) => {
+                let (tokenizer, known) = Tokenizer::of_run(folder)?;
+                vocabulary = known;
+                tokenizer
+            }
         };
-        let encoder = LabelledTextEncoder::new(tokenizer, classes.clone(), config);
+        let encoder =
+            LabelledTextEncoder::new(tokenizer, classes.clone(), config).with_vocabulary(vocabulary);
         let (mut cut, mut empty, total) = (0, 0, train.len() + validation.len() + test.len());
         let mut example = |text: Labelled| {
             let class = class(&text)?;
@@ -94,14 +101,6 @@ impl OpenLabelledText {
             Part::Test => &self.parts[2],
         }
     }
-}
-
-/// What stays, and the texts at the rising `places`.
-fn divide(texts: Vec<Labelled>, places: &[usize]) -> (Vec<Labelled>, Vec<Labelled>) {
-    let (taken, kept): (Vec<_>, Vec<_>) =
-        texts.into_iter().enumerate().partition(|(index, _)| places.binary_search(index).is_ok());
-    let texts = |numbered: Vec<(usize, Labelled)>| numbered.into_iter().map(|(_, text)| text).collect();
-    (texts(kept), texts(taken))
 }
 
 impl OpenData for OpenLabelledText {

