@@ -207,7 +207,7 @@ impl RunFolder {
         }
         let path = self.path.display();
         Err(Error::input(
-            path,
+            &path,
             "the run has no model.safetensors: its training has not ended",
             "a run whose training has ended",
             format!("let it end: ansatz train --resume {path}"),

@@ -103,7 +103,11 @@ impl LabelledSeriesEncoder {
     pub(super) fn batch(&self, rows: &[Scaled], targets: Targets) -> Batch {
         let (examples, length, channels) = (rows.len(), self.length(), self.channels());
         let width = length * channels;
-        let padded = |row: &[f32]| -> Vec<f32> { [row, &vec![0.0; width - row.len()]].concat() };
+        let padded = |row: &[f32]| {
+            let mut row = row.to_vec();
+            row.resize(width, 0.0);
+            row
+        };
         let values: Vec<f32> = rows.iter().flat_map(|row| padded(&row.values)).collect();
         let mut inputs = vec![(VALUES.to_owned(), TensorData::new(values, [examples, length, channels]))];
         if self.prepared.gaps {

@@ -183,7 +183,12 @@ impl Header {
         }
         let channels: Vec<Vec<f64>> = dimensions
             .split(':')
-            .map(|dimension| dimension.split(',').map(|value| number_of(value.trim())).collect())
+            .map(|dimension| {
+                dimension
+                    .split(',')
+                    .map(|value| number_of(value.trim()))
+                    .collect::<Result<Vec<f64>, String>>()
+            })
             .collect::<Result<_, String>>()
             .map_err(|value| {
                 let expected = "numbers parted by commas, or `?` where one is missing".to_owned();
