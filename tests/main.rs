@@ -14,6 +14,8 @@ mod program;
 mod published;
 mod resume;
 mod road;
+mod series_classes;
+mod start;
 mod vision;
 
 #[cfg(feature = "ndarray")]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::program::{Program, SMALL};
 
 /// Starts training, kills it behind `steps` steps, goes on, and gives the weights.
-fn killed_and_resumed(program: &Program, run: &str, steps: u64, settings: &[&str]) -> Vec<u8> {
+pub(crate) fn killed_and_resumed(program: &Program, run: &str, steps: u64, settings: &[&str]) -> Vec<u8> {
     let mut arguments = vec!["train", "small.toml", "--out", run, "--json"];
     arguments.extend(settings.iter().flat_map(|setting| ["--set", *setting]));
     let mut child = program.command(&arguments).stdout(Stdio::piped()).spawn().expect("the program starts");

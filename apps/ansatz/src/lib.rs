@@ -71,9 +71,11 @@ pub fn builtin() -> Registry {
         .data_model::<ansatz_data_text::PairsConfig>()
         .data_model::<ansatz_data_text::RecallConfig>()
         .data_model::<ansatz_data_series::SeriesConfig>()
+        .data_model::<ansatz_data_series::LabelledSeriesConfig>()
         .data_model::<ansatz_data_fused::FusedConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()
+        .task::<ansatz_tasks::MaskedLanguageModelConfig>()
         .task::<ansatz_tasks::ForecastConfig>()
         .task::<ansatz_tasks::RegressConfig>()
 }

@@ -28,6 +28,13 @@ pub trait Codec: Send + Sync {
     /// How many tokens there are.
     fn vocabulary(&self) -> usize;
 
+    /// What tells one tokenizer from another: the text of its `tokenizer.json`, or `bytes`. A token means the same in
+    /// two that say the same.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn tokenizer(&self) -> Result<String>;
+
     /// The tokens of `text`.
     ///
     /// # Errors

@@ -49,6 +49,13 @@ pub enum Purpose {
         /// The most tokens of a text.
         length: usize,
     },
+    /// To tell the class of a series.
+    ClassifySeries {
+        /// Steps of the longest.
+        length: usize,
+        /// Channels of a step.
+        channels: usize,
+    },
     /// To foretell the next token of a text.
     ContinueText {
         /// Tokens of an example.

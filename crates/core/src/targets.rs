@@ -16,6 +16,11 @@ pub enum Target {
         /// How many tokens there are.
         vocabulary: usize,
     },
+    /// The token of a vocabulary that is hidden, at the positions where one is.
+    MaskedTokens {
+        /// How many tokens there are, the mask among them.
+        vocabulary: usize,
+    },
     /// The steps of a series that follow what is read.
     Series {
         /// Names of the channels, in their order.

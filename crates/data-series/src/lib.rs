@@ -1,5 +1,5 @@
-//! Time series as a data model: tables of numbers, windows, parts by time, and the stems that make tokens of
-//! them.
+//! Time series as data models: tables of numbers, windows, parts by time; series with a class each; and the stems that
+//! make tokens of them.
 //!
 //! A window of past steps is a row of tokens, one for each step, each patch of steps or each channel. What
 //! reaches the backbone is vectors, and nothing there knows that they once were measurements.
@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod encoder;
 mod instance;
+mod labelled;
 mod open;
 mod parts;
 mod recognise;
@@ -22,7 +23,13 @@ pub use calendar::Calendar;
 pub use config::SeriesConfig;
 pub use encoder::SeriesEncoder;
 pub use instance::InstanceNorm;
+pub use labelled::{
+    LabelledSeriesConfig, LabelledSeriesEncoder, LabelledSeriesFiles, LabelledSeriesSource,
+    OpenLabelledSeries, Padding, SeriesAugment, SeriesScale,
+};
 pub use open::OpenSeries;
 pub use scaling::Scaling;
 pub use source::{FileSource, Source};
-pub use stem::{Channels, Layout, MARKS, Patches, PatchesConfig, SeriesShape, StemConfig, Steps, VALUES};
+pub use stem::{
+    Channels, Layout, MARKS, MASK, Patches, PatchesConfig, SeriesShape, StemConfig, Steps, VALUES,
+};

@@ -133,24 +133,33 @@ fn waves(hours: usize) -> Table {
 /// # Errors
 /// When there is nothing.
 pub(crate) fn csv_files(path: &Path) -> Result<Vec<PathBuf>> {
+    files_ending(path, "csv")
+}
+
+/// `path` itself, or the files inside it whose names end in `.ending`, sorted.
+///
+/// # Errors
+/// When there is nothing.
+pub(crate) fn files_ending(path: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let nothing = |problem: &str| {
-        Error::input(path.display(), problem, "a CSV file, or a folder with .csv files", "check the path")
+    let nothing = |problem: String| {
+        let expected = format!("a .{ending} file, or a folder with .{ending} files");
+        Error::input(path.display(), problem, expected, "check the path")
     };
     if !path.is_dir() {
-        return Err(nothing("there is no such file or folder"));
+        return Err(nothing("there is no such file or folder".to_owned()));
     }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(Error::file(path, "read"))? {
         let file = entry.map_err(Error::file(path, "read"))?.path();
-        if file.extension().is_some_and(|ending| ending == "csv") {
+        if file.extension().is_some_and(|known| known == ending) {
             files.push(file);
         }
     }
     if files.is_empty() {
-        return Err(nothing("the folder holds no .csv files"));
+        return Err(nothing(format!("the folder holds no .{ending} files")));
     }
     files.sort();
     Ok(files)

@@ -6,7 +6,7 @@ mod steps;
 
 use ansatz_core::{BoxedStem, ConfigError, Error, Inputs, Layer, Result};
 use ansatz_ops::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ use crate::InstanceNorm;
 pub const VALUES: &str = "values";
 /// The input of calendar readings `[batch, length, readings]`, where there are some.
 pub const MARKS: &str = "marks";
+/// The input of whole numbers `[batch, length]` that is 1 where a step is real and 0 where it is padding; may be left
+/// out where all are real.
+pub const MASK: &str = "mask";
 
 /// How a window becomes tokens: `stem = "steps"`, `stem = "channels"`, or
 /// `stem = { patches = { length = 16 } }`.
@@ -42,17 +45,20 @@ pub struct SeriesShape {
     pub length: usize,
     /// Channels of a step.
     pub channels: usize,
-    /// Calendar readings of a step.
+    /// Calendar readings of a step, or marks of what was observed.
     pub marks: usize,
 }
 
 impl StemConfig {
-    pub(crate) fn check(&self, length: usize, calendar: bool) -> Result<(), ConfigError> {
+    /// `marked`: whether something is said of each step besides its values.
+    pub(crate) fn check(&self, length: usize, marked: bool) -> Result<(), ConfigError> {
         match self {
             Self::Steps | Self::Channels => Ok(()),
-            Self::Patches(_) if calendar => {
+            Self::Patches(patches) if marked && patches.layout != Layout::Together => {
                 let problem = "patches hold the values of a channel and nothing else";
-                Err(ConfigError::value("calendar", problem, "no readings, or the stem `steps` or `channels`"))
+                let expected =
+                    "no readings, patches that hold all channels, or the stem `steps` or `channels`";
+                Err(ConfigError::value("calendar", problem, expected))
             }
             Self::Patches(patches) => patches.check(length).map_err(|error| error.under("stem.patches")),
         }
@@ -100,6 +106,24 @@ fn read(inputs: &Inputs, name: &str, [length, values]: [usize; 2]) -> Result<Ten
 /// The calendar readings, where the stem reads some.
 fn read_marks(inputs: &Inputs, shape: SeriesShape) -> Result<Option<Tensor<3>>> {
     (shape.marks > 0).then(|| read(inputs, MARKS, [shape.length, shape.marks])).transpose()
+}
+
+/// Where steps are real, `[batch, length]`; `None` where all are.
+fn read_mask(inputs: &Inputs, length: usize) -> Result<Option<Tensor<2, Bool>>> {
+    if !inputs.holds(MASK) {
+        return Ok(None);
+    }
+    let mask = inputs.int::<2>(MASK)?;
+    let [_, given] = mask.dims();
+    if given == length {
+        return Ok(Some(mask.equal_elem(1)));
+    }
+    Err(Error::input(
+        "the mask of a series",
+        format!("{given} steps"),
+        format!("{length} steps, as in training"),
+        "prepare the series with the encoder of the run",
+    ))
 }
 
 /// `tokens`, projected where there is a projection.

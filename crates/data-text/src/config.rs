@@ -8,6 +8,7 @@ use ansatz_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Masking;
 use crate::encoder::TextEncoder;
 use crate::open::OpenText;
 use crate::recognise;
@@ -15,7 +16,7 @@ use crate::source::Source;
 use crate::stem::EmbeddingConfig;
 use crate::tokenizer::TokenizerConfig;
 
-/// Text, of which every next token is foretold.
+/// Text, of which every next token is foretold, or some that are hidden.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextConfig {
@@ -32,6 +33,9 @@ pub struct TextConfig {
     /// The part of what is left, at its end, that choices are made by; 0 or more and below 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub validation: f64,
+    /// Tokens that are hidden, for the task `masked-language-model`. Left out: every next token is foretold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
     /// How a token becomes a vector.
     pub embedding: EmbeddingConfig,
 }
@@ -44,6 +48,7 @@ impl Default for TextConfig {
             length: 64,
             test: 0.1,
             validation: 0.0,
+            masking: None,
             embedding: EmbeddingConfig::default(),
         }
     }
@@ -62,6 +67,9 @@ impl Component for TextConfig {
         }
         if !(self.test > 0.0 && self.test < 1.0) {
             return Err(ConfigError::value("test", self.test.to_string(), "above 0 and below 1"));
+        }
+        if let Some(masking) = &self.masking {
+            masking.check().map_err(|error| error.under("masking"))?;
         }
         if !(0.0..1.0).contains(&self.validation) {
             return Err(ConfigError::value(
@@ -106,6 +114,8 @@ mod tests {
         assert!(message("source = { files = [] }").contains("`source.files`"));
         assert!(message("source = { noise = 0 }").contains("`source.noise`"));
         assert!(message("tokenizer = { file = '' }").contains("`tokenizer.file`"));
+        assert!(message("masking = { share = 0.0 }").contains("`masking.share`"));
+        assert!(message("masking = { random = 0.3 }").contains("`masking.random`"));
         assert!(message("lenght = 3").contains("did you mean `length`?"));
     }
 

@@ -29,6 +29,9 @@ pub struct Prepared {
     /// The token behind the last one of a text, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<u32>,
+    /// The token that stands for a hidden one, where tokens are hidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<u32>,
 }
 
 /// Fitted preprocessing of text.
@@ -39,6 +42,7 @@ pub struct TextEncoder {
     length: usize,
     sentence: Option<usize>,
     end: Option<u32>,
+    mask: Option<u32>,
     embedding: EmbeddingConfig,
     target: Target,
 }
@@ -47,7 +51,7 @@ impl TextEncoder {
     /// For examples of `length` tokens of a vocabulary of `vocabulary`.
     pub fn new(tokenizer: Tokenizer, vocabulary: usize, length: usize, embedding: EmbeddingConfig) -> Self {
         let target = Target::Tokens { vocabulary };
-        Self { tokenizer, vocabulary, length, sentence: None, end: None, embedding, target }
+        Self { tokenizer, vocabulary, length, sentence: None, end: None, mask: None, embedding, target }
     }
 
     /// The same, cutting sentences that stand alone at `most` tokens.
@@ -58,6 +62,21 @@ impl TextEncoder {
     /// The same for texts that end with the token `end`.
     pub fn with_end(self, end: Option<u32>) -> Self {
         Self { end, ..self }
+    }
+
+    /// The same for text of which tokens are hidden behind the token `mask`, where there is one.
+    pub fn with_mask(self, mask: Option<u32>) -> Self {
+        let vocabulary = self.vocabulary;
+        let target = match mask {
+            Some(_) => Target::MaskedTokens { vocabulary },
+            None => Target::Tokens { vocabulary },
+        };
+        Self { mask, target, ..self }
+    }
+
+    /// The token that stands for a hidden one, where tokens are hidden.
+    pub fn mask(&self) -> Option<u32> {
+        self.mask
     }
 
     /// From what a run kept.
@@ -72,7 +91,7 @@ impl TextEncoder {
         let kept: Prepared =
             serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
         let tokenizer = Tokenizer::restore(kept.tokenizer.as_deref()).map_err(damaged)?;
-        let encoder = Self::new(tokenizer, kept.vocabulary, kept.length, embedding);
+        let encoder = Self::new(tokenizer, kept.vocabulary, kept.length, embedding).with_mask(kept.mask);
         Ok(Self { sentence: kept.sentence, end: kept.end, ..encoder })
     }
 
@@ -108,6 +127,10 @@ impl Codec for TextEncoder {
         self.vocabulary
     }
 
+    fn tokenizer(&self) -> Result<String> {
+        self.tokenizer.identity()
+    }
+
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.tokenizer.encode(text)
     }
@@ -141,6 +164,7 @@ impl Encoder for TextEncoder {
             length: self.length,
             sentence: self.sentence,
             end: self.end,
+            mask: self.mask,
         };
         serde_json::to_value(kept).map_err(|error| Error::Failed(format!("the preparation of text: {error}")))
     }

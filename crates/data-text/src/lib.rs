@@ -6,6 +6,7 @@
 mod config;
 mod encoder;
 mod labelled;
+mod masking;
 mod open;
 mod pairs;
 mod recall;
@@ -20,6 +21,7 @@ pub use labelled::{
     LabelledFolder, LabelledSource, LabelledTable, LabelledTextConfig, LabelledTextEncoder,
     LabelledTokenizer, OpenLabelledText, TextOfRecords,
 };
+pub use masking::Masking;
 pub use open::OpenText;
 pub use pairs::{Layout, OpenPairs, PairSource, PairsConfig, PairsEncoder};
 pub use recall::RecallConfig;

@@ -6,19 +6,25 @@ use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result
 use ansatz_data::{Purpose, stream};
 use rand::RngExt;
 
+use crate::Masking;
 use crate::config::TextConfig;
 use crate::encoder::TextEncoder;
+
+/// Names of the mask in published tokenizers.
+const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 
 /// A text, read, cut into tokens, and divided by place: training first, then validation, then test.
 ///
 /// An example is a window of `length` tokens, and what is asked at each of them is the token behind it. Test
 /// windows follow each other without a gap or overlap, so that every token of the part but the first is foretold
 /// exactly once; the last window may be shorter. Training windows do the same from an offset that is drawn anew
-/// every epoch.
+/// every epoch. Where tokens are hidden, windows hold all tokens of a part, and what is asked at each place is what
+/// was hidden there; the test part hides the same tokens whatever the run.
 pub struct OpenText {
     encoder: TextEncoder,
     tokens: Vec<u32>,
     length: usize,
+    masking: Option<Masking>,
     train: Range<usize>,
     validation: Range<usize>,
     test: Range<usize>,
@@ -44,11 +50,18 @@ impl OpenText {
                 "give more text, or a smaller `length`",
             ));
         }
-        let vocabulary = tokenizer.vocabulary();
+        // A tokenizer without a mask gets one behind its own tokens.
+        let mask = config.masking.as_ref().map(|_| {
+            let own = MASKS.iter().find_map(|name| tokenizer.token(name));
+            own.unwrap_or(tokenizer.vocabulary() as u32)
+        });
+        let vocabulary = tokenizer.vocabulary().max(mask.map_or(0, |mask| mask as usize + 1));
+        let encoder = TextEncoder::new(tokenizer, vocabulary, config.length, config.embedding.clone());
         Ok(Self {
-            encoder: TextEncoder::new(tokenizer, vocabulary, config.length, config.embedding.clone()),
+            encoder: encoder.with_mask(mask),
             tokens,
             length: config.length,
+            masking: config.masking.clone(),
             train: 0..kept,
             validation: kept..rest,
             test: rest..total,
@@ -63,15 +76,41 @@ impl OpenText {
         }
     }
 
-    /// The tokens that are read and those that are asked of window `index`.
-    fn window(&self, part: Part, index: usize, variation: Option<Variation>) -> [&[u32]; 2] {
-        let range = self.range(part);
+    /// Where window `index` begins.
+    fn first(&self, part: Part, index: usize, variation: Option<Variation>) -> usize {
         let offset = variation.map_or(0, |Variation { seed, epoch }| {
             stream(seed, Purpose::Order, epoch, 1).random_range(0..self.length)
         });
-        let first = range.start + offset + index * self.length;
-        let last = (first + self.length).min(range.end - 1);
+        self.range(part).start + offset + index * self.length
+    }
+
+    /// The tokens that are read and those that are asked of window `index`.
+    fn window(&self, part: Part, index: usize, variation: Option<Variation>) -> [&[u32]; 2] {
+        let first = self.first(part, index, variation);
+        let last = (first + self.length).min(self.range(part).end - 1);
         [&self.tokens[first..last], &self.tokens[first + 1..last + 1]]
+    }
+
+    /// The tokens that are read, some of them hidden, and those that are asked of window `index`.
+    fn hidden(
+        &self,
+        masking: &Masking,
+        part: Part,
+        index: usize,
+        variation: Option<Variation>,
+    ) -> (Vec<u32>, Vec<Option<u32>>) {
+        let first = self.first(part, index, variation);
+        let last = (first + self.length).min(self.range(part).end);
+        let mut row = self.tokens[first..last].to_vec();
+        let mut random = match variation {
+            Some(Variation { seed, epoch }) => stream(seed, Purpose::Example, epoch, index as u64),
+            // Follows from the place alone, so that figures of any two runs compare.
+            None => stream(0, Purpose::Example, u64::MAX, first as u64),
+        };
+        let tokenizer = self.encoder.tokenizer();
+        let (mask, vocabulary) = (self.encoder.mask().unwrap_or_default(), tokenizer.vocabulary() as u32);
+        let asked = masking.apply(&mut row, mask, vocabulary, &mut random);
+        (row, asked)
     }
 }
 
@@ -81,8 +120,9 @@ impl OpenData for OpenText {
     }
 
     fn examples(&self, part: Part) -> usize {
-        // A token is asked of the one before it, so that the first of a part is asked of none.
-        let asked = self.range(part).len().saturating_sub(1);
+        // A token is asked of the one before it, so that the first of a part is asked of none, unless it is hidden.
+        let unasked = usize::from(self.masking.is_none());
+        let asked = self.range(part).len().saturating_sub(unasked);
         match part {
             // Room for the offset of an epoch.
             Part::Train => (asked - self.length) / self.length,
@@ -91,6 +131,17 @@ impl OpenData for OpenText {
     }
 
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
+        if let Some(masking) = &self.masking {
+            let (read, asked): (Vec<_>, Vec<_>) =
+                indices.iter().map(|&index| self.hidden(masking, part, index, variation)).unzip();
+            let longest = read.iter().map(Vec::len).max().unwrap_or(0);
+            let asked = asked
+                .iter()
+                .flat_map(|asked| (0..longest).map(|place| asked.get(place).copied().flatten()))
+                .collect();
+            let read: Vec<&[u32]> = read.iter().map(Vec::as_slice).collect();
+            return Ok(self.encoder.batch(&read, Targets::Tokens(asked)));
+        }
         let windows: Vec<_> = indices.iter().map(|&index| self.window(part, index, variation)).collect();
         let longest = windows.iter().map(|[read, _]| read.len()).max().unwrap_or(0);
         let asked = windows
@@ -166,6 +217,38 @@ mod tests {
         let Targets::Tokens(asked) = batch.targets else { unreachable!() };
         assert_eq!(asked.len(), 8);
         assert_eq!(asked.iter().filter(|token| token.is_none()).count(), 3);
+    }
+
+    #[test]
+    fn every_token_is_in_a_window_and_the_test_part_hides_the_same_ones_always() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text.txt");
+        std::fs::write(&path, "abcdefghij".repeat(20)).unwrap();
+        let config = TextConfig {
+            source: Source::Files(vec![path]),
+            length: 16,
+            test: 0.25,
+            masking: Some(Masking::default()),
+            ..TextConfig::default()
+        };
+        let data = OpenText::open(&config, &Places { data: folder.path().to_owned() }).unwrap();
+        assert_eq!(data.encoder().target(), &ansatz_core::Target::MaskedTokens { vocabulary: 257 });
+        // 50 tokens in three windows of 16 and one of 2.
+        assert_eq!(data.examples(Part::Test), 4);
+        let batch = |part, variation| data.batch(part, &[0, 3], variation).unwrap();
+        let (first, again) = (batch(Part::Test, None), batch(Part::Test, None));
+        assert_eq!((&first.inputs, &first.targets), (&again.inputs, &again.targets));
+        let Targets::Tokens(asked) = &first.targets else { unreachable!() };
+        // 0.15 × 16 is 2 and a bit; of two tokens one is asked; nothing of the padding.
+        assert_eq!(asked.len(), 32);
+        assert_eq!([&asked[..16], &asked[16..18]].map(|asked| asked.iter().flatten().count()), [2, 1]);
+        assert!(asked[18..].iter().all(Option::is_none));
+        let epoch = |epoch| batch(Part::Train, Some(Variation { seed: 1, epoch })).inputs;
+        assert_eq!(epoch(0), epoch(0));
+        assert_ne!(epoch(0), epoch(1));
+        let restored =
+            TextEncoder::restore(&data.encoder().preparation().unwrap(), config.embedding).unwrap();
+        assert_eq!(restored.target(), data.encoder().target());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How text is cut into tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ansatz_core::{ConfigError, Error, Result, Sentence};
 use schemars::JsonSchema;
@@ -72,6 +72,38 @@ impl Tokenizer {
         Ok(Self::Learned(Box::new(read)))
     }
 
+    /// That of the run in `folder`, and how many tokens its network knows.
+    ///
+    /// # Errors
+    /// When there is no run, or it reads no text.
+    pub(crate) fn of_run(folder: &Path) -> Result<(Self, usize)> {
+        /// What every data model of text keeps, among other things.
+        #[derive(Deserialize)]
+        struct Kept {
+            #[serde(default)]
+            tokenizer: Option<String>,
+            #[serde(default)]
+            vocabulary: Option<usize>,
+        }
+        let path = folder.join("preparation.json");
+        let wrong = |problem: String| {
+            let expected = "the folder of a run that reads text";
+            Error::input(folder.display(), problem, expected, "give data.tokenizer another run or a file")
+        };
+        if !path.is_file() {
+            return Err(wrong("there is no run: preparation.json is not there".to_owned()));
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::file(&path, "read"))?;
+        let Kept { tokenizer, vocabulary } = serde_json::from_str(&text)
+            .map_err(|error| wrong(format!("preparation.json is damaged: {error}")))?;
+        if tokenizer.is_none() && vocabulary.is_none() {
+            return Err(wrong("the run keeps no tokenizer".to_owned()));
+        }
+        let tokenizer = Self::restore(tokenizer.as_deref()).map_err(wrong)?;
+        let known = tokenizer.vocabulary();
+        Ok((tokenizer, vocabulary.unwrap_or(known)))
+    }
+
     /// The text that [`Tokenizer::from_json`] reads; `None` for bytes.
     ///
     /// # Errors
@@ -84,6 +116,14 @@ impl Tokenizer {
                 .map(Some)
                 .map_err(|error| Error::Failed(format!("the tokenizer cannot be written: {error}"))),
         }
+    }
+
+    /// What tells it from another, see [`ansatz_core::Codec::tokenizer`].
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn identity(&self) -> Result<String> {
+        Ok(self.to_json()?.unwrap_or_else(|| "bytes".to_owned()))
     }
 
     /// From what [`Tokenizer::to_json`] gave.

@@ -66,6 +66,16 @@ impl Division {
         Self { kept, held_out: taken }
     }
 
+    /// What stays of `examples`, and what is taken off, each in its order.
+    pub fn divide<T>(&self, examples: Vec<T>) -> (Vec<T>, Vec<T>) {
+        let (taken, kept): (Vec<_>, Vec<_>) = examples
+            .into_iter()
+            .enumerate()
+            .partition(|(index, _)| self.held_out.binary_search(index).is_ok());
+        let examples = |numbered: Vec<(usize, T)>| numbered.into_iter().map(|(_, example)| example).collect();
+        (examples(kept), examples(taken))
+    }
+
     /// Takes a share of `total` examples off at random.
     ///
     /// # Errors
@@ -183,6 +193,7 @@ mod tests {
     fn equal_keys_stay_together() {
         let division = Division::by_bucket(["abc", "", "abc"], 15);
         assert_eq!(division, Division { kept: vec![0, 2], held_out: vec![1] });
+        assert_eq!(division.divide(vec!['a', 'b', 'c']), (vec!['a', 'c'], vec!['b']));
     }
 
     proptest! {

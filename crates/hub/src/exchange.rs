@@ -95,6 +95,7 @@ pub fn import(folder: &Folder, run: &Path, registry: &Registry, device: &Device)
         data: parts.data,
         backbone: parts.backbone,
         task: parts.task,
+        init: None,
         train: Default::default(),
     };
     experiment.backbone.complete("backbone", registry)?;

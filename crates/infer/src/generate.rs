@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ansatz_core::{Codec, Error, Prompt, Registry, Result};
+use ansatz_core::{Codec, Error, Prompt, Registry, Result, Target};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 
@@ -36,6 +36,12 @@ impl Generator {
         };
         if generator.trained.encoder.codec().is_none() {
             return refused("the run reads no text", "predict with it: ansatz predict RUN FILES");
+        }
+        if matches!(generator.trained.encoder.target(), Target::MaskedTokens { .. }) {
+            return refused(
+                "it tells hidden tokens, and no next ones",
+                "train one with the task `language-model`",
+            );
         }
         if generator.trained.model.backbone.recurrent().is_none() {
             return refused(
@@ -174,6 +180,9 @@ mod tests {
             256
         }
 
+        fn tokenizer(&self) -> Result<String> {
+            Ok("spaced".to_owned())
+        }
         fn encode(&self, text: &str) -> Result<Vec<u32>> {
             Ok(text.bytes().map(u32::from).collect())
         }

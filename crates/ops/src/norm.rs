@@ -152,7 +152,7 @@ impl Norm {
     }
 
     /// The batch norm: with the figures of the batch while training, see [`Running`], and with running ones
-    /// otherwise.
+    /// otherwise and where it is frozen.
     fn over_tokens<const D: usize>(
         &self,
         x: Tensor<D>,
@@ -163,7 +163,8 @@ impl Norm {
         let shape = x.dims();
         let [width] = scale.dims();
         let shift = shift.unwrap_or_else(|| scale.zeros_like());
-        if x.device().is_autodiff() {
+        // A frozen norm behaves as it is judged.
+        if x.device().is_autodiff() && self.scale.is_require_grad() {
             let tokens = shape.iter().product::<usize>() / width;
             let normal =
                 batch_norm(x.reshape([tokens, width, 1, 1]), scale, shift, None, false, self.config.epsilon);

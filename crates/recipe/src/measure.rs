@@ -52,6 +52,7 @@ pub fn measure(path: &Path, registry: &Registry, places: &Places, device: &Devic
         figure: scores.primary.clone(),
         higher_is_better: scores.higher_is_better,
         quality: scores.primary_value(),
+        interval: scores.interval.clone(),
         examples: scores.examples,
         values: scores.values,
         bytes: std::fs::metadata(&weights).map_err(Error::file(&weights, "read"))?.len(),

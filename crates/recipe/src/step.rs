@@ -88,7 +88,7 @@ fn learn(way: &Way<'_>, workshop: &Workshop<'_>, lesson: impl FnOnce() -> Result
             if way.place.exists() {
                 fs::remove_dir_all(way.place).map_err(Error::file(way.place, "write"))?;
             }
-            train(&lesson()?.behind(way.before)?, &folder, setting)?
+            train(&lesson()?.behind(way.before), &folder, setting)?
         };
         if summary.ended == "interrupted" {
             return Ok(false);
@@ -142,6 +142,7 @@ fn summary(trained: &Trained, workshop: &Workshop<'_>, seconds: f64) -> Result<S
         validation: None,
         test: None,
         compression: Vec::new(),
+        init: None,
         environment: Environment::observe(),
     })
 }
@@ -153,7 +154,11 @@ fn summary(trained: &Trained, workshop: &Workshop<'_>, seconds: f64) -> Result<S
 pub(crate) fn note_measured(run: &Path, measured: &Measurement) -> Result<()> {
     let folder = RunFolder::open(run)?;
     let Some(mut summary) = folder.read_summary()? else { return Ok(()) };
-    let figures = Figures { examples: measured.examples, values: measured.values.clone() };
+    let figures = Figures {
+        examples: measured.examples,
+        interval: measured.interval.clone(),
+        values: measured.values.clone(),
+    };
     match measured.part {
         ansatz_core::Part::Test => summary.test = Some(figures),
         _ => summary.validation = Some(figures),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Registry, Result};
-use ansatz_run::Experiment;
-use ansatz_train::{StartConfig, TeacherConfig, TrainConfig};
+use ansatz_run::{Experiment, InitConfig};
+use ansatz_train::{TeacherConfig, TrainConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,17 +87,12 @@ impl DistillConfig {
 
 impl Lesson {
     /// The experiment, beginning with the weights of the run `before` where it goes on with them.
-    ///
-    /// # Errors
-    /// When a setting cannot be written as TOML.
-    pub(crate) fn behind(self, before: &Path) -> Result<Experiment> {
+    pub(crate) fn behind(self, before: &Path) -> Experiment {
         let Self { mut experiment, goes_on } = self;
         if goes_on {
-            let mut config = TrainConfig::from_experiment(&experiment)?;
-            config.start = Some(StartConfig { run: before.to_owned() });
-            experiment.train = config.settings()?;
+            experiment.init = Some(InitConfig::from(before));
         }
-        Ok(experiment)
+        experiment
     }
 }
 
@@ -107,7 +102,7 @@ fn trained_by(
     train: &toml::Table,
     teacher: Option<TeacherConfig>,
 ) -> Result<Experiment> {
-    experiment.train.remove("start");
+    experiment.init = None;
     experiment.train.remove("teacher");
     merge(&mut experiment.train, train);
     let mut config = TrainConfig::from_experiment(&experiment)?;

@@ -151,6 +151,7 @@ mod tests {
             figure: "accuracy".to_owned(),
             higher_is_better: true,
             quality,
+            interval: None,
             examples: 450,
             values: Default::default(),
             bytes,

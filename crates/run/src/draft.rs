@@ -46,7 +46,8 @@ pub fn draft(path: &Path, registry: &Registry) -> Result<Draft> {
         "no data model recognises what is there",
         format!(
             "a folder of pictures or texts per class, text files (.txt), records with a class or a number to foretell (.csv, \
-             .tsv, .jsonl), pairs of texts (.tsv: source, tab, target), a series (.csv), or what a data model of your own reads\n  known are {}",
+             .tsv, .jsonl), pairs of texts (.tsv: source, tab, target), a series (.csv), series with classes (.ts), or what a \
+             data model of your own reads\n  known are {}",
             known.join("\n    ")
         ),
         "bring the files into one of these forms, or write a config by hand: see configs/",

@@ -8,7 +8,7 @@ use ansatz_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Patch;
+use crate::{InitConfig, Patch};
 
 /// An experiment, as a config file describes it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,9 @@ pub struct Experiment {
     pub backbone: Choice<role::Backbone>,
     /// What the network is asked: head, loss and scores.
     pub task: Choice<role::Task>,
+    /// Another run that training starts from. Left out: every weight is drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitConfig>,
     /// How the network is trained. Read by the training crate.
     #[serde(default)]
     #[schemars(with = "TrainReference")]
@@ -103,6 +106,9 @@ impl Experiment {
         experiment.data.complete("data", registry)?;
         experiment.backbone.complete("backbone", registry)?;
         experiment.task.complete("task", registry)?;
+        if let Some(init) = &experiment.init {
+            init.check().map_err(|error| error.under("init"))?;
+        }
         Ok(experiment)
     }
 

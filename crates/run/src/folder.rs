@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ansatz_core::{Error, Preparation, Registry, Result};
 
-use crate::{Experiment, Summary, write_atomically};
+use crate::{Experiment, Summary, Taken, write_atomically};
 
 /// The folder of a run.
 ///
@@ -17,6 +17,7 @@ use crate::{Experiment, Summary, write_atomically};
 /// | `masks.safetensors` | which weights were pruned, where some were |
 /// | `metrics.jsonl` | one line per epoch and per logged step |
 /// | `summary.json` | the figures |
+/// | `init.json` | what was taken from another run, where training started from one |
 /// | `layers.json` | the table of layers |
 /// | `mistakes.json`, `mistakes/` | the examples the network was most wrong about |
 /// | `report.html` | all of it to look at |
@@ -132,6 +133,11 @@ impl RunFolder {
         self.path.join("layers.json")
     }
 
+    /// `init.json`.
+    pub fn taken(&self) -> PathBuf {
+        self.path.join("init.json")
+    }
+
     /// `report.html`.
     pub fn report(&self) -> PathBuf {
         self.path.join("report.html")
@@ -188,6 +194,40 @@ impl RunFolder {
     /// When the folder cannot be written.
     pub fn write_summary(&self, summary: &Summary) -> Result<()> {
         self.write_json(&self.summary(), summary)
+    }
+
+    /// Reads what was taken from another run; `None` where nothing was.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn read_taken(&self) -> Result<Option<Taken>> {
+        if self.taken().exists() { self.read_json(&self.taken()).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes what was taken from another run.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_taken(&self, taken: &Taken) -> Result<()> {
+        self.write_json(&self.taken(), taken)
+    }
+
+    /// The weights of a run that has ended.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn ended_weights(&self) -> Result<PathBuf> {
+        let weights = self.weights();
+        if weights.is_file() {
+            return Ok(weights);
+        }
+        let path = self.path.display();
+        Err(Error::input(
+            &path,
+            "the run has no model.safetensors: its training has not ended",
+            "a run whose training has ended",
+            format!("let it end: ansatz train --resume {path}"),
+        ))
     }
 
     fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<T> {

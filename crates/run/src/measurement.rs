@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ansatz_core::Part;
+use ansatz_core::{Interval, Part};
 use serde::{Deserialize, Serialize};
 
 /// What a network gives and what it costs, measured on one machine in one process.
@@ -17,6 +17,9 @@ pub struct Measurement {
     pub higher_is_better: bool,
     /// Its value.
     pub quality: f64,
+    /// How far chance may have moved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// Examples judged.
     pub examples: usize,
     /// Every figure by name.

@@ -3,7 +3,7 @@
 use ansatz_core::{Interval, Scores};
 use serde::{Deserialize, Serialize};
 
-use crate::{Environment, Stage};
+use crate::{Environment, Stage, Taken};
 
 /// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Summary {
     /// What the original and each step of a compression gave and cost; empty for a run that was not compressed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compression: Vec<Stage>,
+    /// What was taken from another run, where training started from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Taken>,
     /// The machine and the build.
     pub environment: Environment,
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ansatz_core::{Encoder, Error, Model, ModelPlan, Registry, Result};
+use ansatz_core::{Encoder, Model, ModelPlan, Registry, Result};
 use burn::tensor::Device;
 
 use crate::{Experiment, Plan, RunFolder, load_weights};
@@ -30,19 +30,12 @@ impl Trained {
         let folder = RunFolder::open(path)?;
         let experiment = folder.read_experiment(registry)?;
         let plan = experiment.plan(registry)?;
-        if !folder.weights().is_file() {
-            return Err(Error::input(
-                path.display(),
-                "the run has no model.safetensors: its training has not ended",
-                "a run whose training has ended",
-                format!("let it end: ansatz train --resume {}", path.display()),
-            ));
-        }
+        let weights = folder.ended_weights()?;
         let encoder = plan.data.restore(&folder.read_preparation()?)?;
         let network =
             ModelPlan { registry, encoder: &*encoder, backbone: &*plan.backbone, task: &*plan.task };
         let mut model = Model::init(&network, experiment.seed.into(), device)?;
-        load_weights(&mut model, &folder.weights())?;
+        load_weights(&mut model, &weights)?;
         Ok(Self { folder, experiment, plan, encoder, model })
     }
 }

@@ -70,7 +70,7 @@ fn names(target: &Target) -> Result<&[String]> {
             "at least one class",
             "check the source: are its folders or label column as the data model expects them?",
         )),
-        Target::Tokens { .. } => Err(Error::input(
+        Target::Tokens { .. } | Target::MaskedTokens { .. } => Err(Error::input(
             "the labels of the data",
             "they are tokens of a vocabulary",
             "named classes",

@@ -63,6 +63,12 @@ impl Component for LanguageModelConfig {
 fn vocabulary(target: &Target) -> Result<usize> {
     match target {
         Target::Tokens { vocabulary } if *vocabulary > 0 => Ok(*vocabulary),
+        Target::MaskedTokens { .. } => Err(Error::input(
+            "the labels of the data",
+            "they are tokens that are hidden",
+            "text whose next tokens are foretold",
+            "leave data.masking out, or choose the task `masked-language-model`",
+        )),
         _ => Err(Error::input(
             "the labels of the data",
             "they are no tokens of a vocabulary",

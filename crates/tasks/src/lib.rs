@@ -11,6 +11,7 @@ mod forecast;
 mod head;
 mod language_model;
 mod language_scorer;
+mod masked_language_model;
 mod pool;
 mod ranking;
 mod regress;
@@ -22,6 +23,7 @@ pub use forecast::{ForecastConfig, ForecastHead, ForecastLoss, ForecastScorer, P
 pub use head::ClassifyHead;
 pub use language_model::{LanguageModelConfig, LanguageModelHead};
 pub use language_scorer::LanguageScorer;
+pub use masked_language_model::MaskedLanguageModelConfig;
 pub use pool::Pool;
 pub use regress::{RegressConfig, RegressHead, RegressLoss, RegressScorer};
 pub use scorer::ClassifyScorer;

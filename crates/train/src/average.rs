@@ -67,7 +67,8 @@ struct Collect(GradientsParams);
 
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.register(param.id, param.val());
+        // As it is stored: what stands beside it is a parameter of its own.
+        self.0.register(param.id, param.base());
     }
 }
 

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::average::AverageConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
-use crate::start::StartConfig;
 use crate::teacher::TeacherConfig;
 
 /// How a network is trained.
@@ -50,9 +49,6 @@ pub struct TrainConfig {
     pub checkpoint: CheckpointConfig,
     /// How batches are prepared.
     pub loading: LoadingConfig,
-    /// The run whose weights training begins with. Left out: they are drawn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start: Option<StartConfig>,
     /// The run whose outputs are imitated besides. Left out: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
@@ -75,7 +71,6 @@ impl Default for TrainConfig {
             early_stopping: EarlyStoppingConfig::default(),
             checkpoint: CheckpointConfig::default(),
             loading: LoadingConfig::default(),
-            start: None,
             teacher: None,
         }
     }
@@ -210,9 +205,6 @@ impl TrainConfig {
         self.optimizer.check().map_err(|error| error.under("optimizer"))?;
         self.schedule.check().map_err(|error| error.under("schedule"))?;
         self.average.check().map_err(|error| error.under("average"))?;
-        if let Some(start) = &self.start {
-            start.check().map_err(|error| error.under("start"))?;
-        }
         match &self.teacher {
             Some(teacher) => teacher.check().map_err(|error| error.under("teacher")),
             None => Ok(()),
@@ -281,6 +273,7 @@ mod tests {
             data: Choice::of("image"),
             backbone: Choice::of("stack"),
             task: Choice::of("classify"),
+            init: None,
             train: train.parse().unwrap(),
         }
     }
@@ -342,7 +335,6 @@ mod tests {
             ("optimizer = { kind = \"sgd\", momentum = 0 }", "train.optimizer.nesterov"),
             ("optimizer = { kind = \"muon\", momentum = 1 }", "train.optimizer.momentum"),
             ("schedule.warmup = 1", "train.schedule.warmup"),
-            ("start = {}", "train.start.run"),
             ("teacher = { temperature = 2 }", "train.teacher.run"),
             ("teacher = { run = \"a\", temperature = 0 }", "train.teacher.temperature"),
             ("teacher = { run = \"a\", share = 0 }", "train.teacher.share"),

@@ -2,6 +2,7 @@
 
 use ansatz_core::{Model, Part, Result, Scores};
 use ansatz_run::{Environment, Figures, Summary, peak_memory_bytes, save_weights};
+use burn::module::Module;
 
 use crate::config::Keep;
 use crate::mistakes::Mistakes;
@@ -21,7 +22,8 @@ impl Session<'_> {
         let kept_step = kept.as_ref().map_or(self.state.step, |kept| kept.step);
         let mut summary = self.summary(ended, kept_step, kept);
         if ended != Ended::Interrupted {
-            let model = self.kept_model(learner, kept_step)?;
+            // What was learned beside matrices becomes part of them.
+            let model = self.kept_model(learner, kept_step)?.materialize();
             save_weights(&model, &self.folder.weights())?;
             summary.test = self.last_judgement(&model)?.as_ref().map(Figures::from);
             summary.peak_memory_bytes = peak_memory_bytes();
@@ -78,6 +80,7 @@ impl Session<'_> {
             validation: kept.map(|kept| Figures::from(&kept.scores)),
             test: None,
             compression: Vec::new(),
+            init: self.taken.clone(),
             environment: Environment::observe(),
         }
     }

@@ -17,6 +17,7 @@
 //! [`train`] and [`resume`] do a whole run, [`evaluate`] judges a finished one, and [`TrainConfig`] is what
 //! stands under `[train]` in a config.
 
+mod adapt;
 mod average;
 mod checkpoint;
 mod checkpoints;
@@ -33,6 +34,7 @@ mod optimizer;
 mod pace;
 mod plateau;
 pub mod progress;
+mod rates;
 mod readings;
 mod schedule;
 mod session;
@@ -55,6 +57,5 @@ pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
 pub use setting::{Setting, check, resume, train};
 pub use soft_targets::soft_loss;
-pub use start::StartConfig;
 pub use teacher::TeacherConfig;
 pub use timing::{StepTimes, time_steps};

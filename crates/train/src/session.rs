@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use ansatz_core::{Batch, Error, OpenData, Part, Result};
 use ansatz_data::{Loader, Order as BatchOrder};
-use ansatz_run::{Experiment, Plan, RunFolder, Summary};
+use ansatz_run::{Experiment, Plan, RunFolder, Summary, Taken};
 use burn::tensor::Device;
 
 use crate::TrainConfig;
@@ -41,6 +41,8 @@ pub(crate) struct Session<'a> {
     pub metrics: Metrics,
     pub checkpoints: Checkpoints,
     pub recipe: Recipe,
+    /// What came from another run.
+    pub taken: Option<Taken>,
     pub state: State,
     /// The step of the newest checkpoint.
     pub saved: Option<u64>,

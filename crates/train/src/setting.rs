@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ansatz_core::{ConfigError, Error, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
-use ansatz_run::{Experiment, Holding, Masks, RunFolder, Summary, write_atomically};
+use ansatz_run::{Experiment, InitConfig, Masks, RunFolder, Summary, Taken, dequantized, write_atomically};
 use burn::module::Module;
 use burn::tensor::Device;
 
 use crate::TrainConfig;
+use crate::adapt::adapt;
 use crate::average::Average;
 use crate::checkpoint::Recipe;
 use crate::checkpoints::{Checkpoints, Newest};
@@ -17,8 +18,10 @@ use crate::groups::Parameters;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::progress::{Event, Listener};
+use crate::rates::LayerRates;
 use crate::schedule::ScheduleConfig;
 use crate::session::Session;
+use crate::start::{freeze, take};
 use crate::state::State;
 use crate::step::Learner;
 use crate::teacher::Teacher;
@@ -59,6 +62,9 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     folder.make()?;
     folder.write_preparation(&opened.data.encoder().preparation()?)?;
     write_layers(&begun.model, folder)?;
+    if let Some(taken) = &begun.taken {
+        folder.write_taken(taken)?;
+    }
     if !begun.masks.is_empty() {
         begun.masks.write(&folder.masks())?;
     }
@@ -106,8 +112,17 @@ pub fn resume(folder: &RunFolder, setting: Setting<'_>) -> Result<Summary> {
     checkpoints.clean()?;
     let newest = checkpoints.newest()?;
     let teacher = opened.teacher(&setting)?;
-    let masks = Masks::read(&folder.masks())?;
-    let begun = Begun { masks, ..opened.begin(&experiment, &setting)? };
+    let begun = match &newest {
+        // A checkpoint holds all weights: the run that they came from is not asked any more.
+        Some(_) => {
+            let taken = folder.read_taken()?;
+            let model = opened.drawn(&experiment, &setting, true)?;
+            let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
+            let masks = Masks::read(&folder.masks())?;
+            Begun { model: model.fork(&training_device(&setting)), taken, masks }
+        }
+        None => opened.begin(&experiment, &setting)?,
+    };
     start(opened, &experiment, folder, setting, Ready { begun, teacher, newest })
 }
 
@@ -140,8 +155,25 @@ impl Opened {
         Ok(Self { config, plan, data, pace })
     }
 
-    /// The network ready to be trained, its weights those of the run to start from, or drawn by the run's seed.
+    /// The network ready to be trained: its weights drawn by the run's seed, and in their place those of the run that
+    /// `[init]` names, as far as they fit.
     pub(crate) fn begin(&self, experiment: &Experiment, setting: &Setting<'_>) -> Result<Begun> {
+        let mut model = self.drawn(experiment, setting, true)?;
+        let (mut masks, mut taken) = (Masks::default(), None);
+        if let Some(init) = &experiment.init {
+            let mut plain = self.drawn(experiment, setting, false)?;
+            let encoder = self.data.encoder();
+            taken = Some(take(&mut plain, init, experiment, encoder, setting.registry)?);
+            model = model.load_record(dequantized(plain).into_record());
+            masks = Masks::read(&RunFolder::open(&init.from)?.masks())?;
+            freeze(model.clone(), init)?;
+        }
+        let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
+        Ok(Begun { model: model.fork(&training_device(setting)), taken, masks })
+    }
+
+    /// The network on the host, with or without gradients.
+    fn drawn(&self, experiment: &Experiment, setting: &Setting<'_>, gradients: bool) -> Result<Model> {
         let network = ModelPlan {
             registry: setting.registry,
             encoder: self.data.encoder(),
@@ -149,15 +181,8 @@ impl Opened {
             task: &*self.plan.task,
         };
         let host = setting.host.clone().inner();
-        let drawn = |device: &Device| Model::init(&network, experiment.seed.into(), device);
-        let mut model = drawn(&host.clone().autodiff())?;
-        let mut masks = Masks::default();
-        if let Some(start) = &self.config.start {
-            let (loaded, pruned) = start.load(drawn(&host)?)?;
-            model = model.load_record(loaded.into_record());
-            masks = pruned;
-        }
-        Ok(Begun { model: model.fork(&training_device(setting)), masks })
+        let host = if gradients { host.autodiff() } else { host };
+        Model::init(&network, experiment.seed.into(), &host)
     }
 
     /// The run's teacher, if it has one.
@@ -182,6 +207,8 @@ impl Opened {
 /// A network before its first step.
 pub(crate) struct Begun {
     pub model: Model,
+    /// What of it came from another run.
+    pub taken: Option<Taken>,
     /// Which of its weights stay zero.
     pub masks: Masks,
 }
@@ -211,7 +238,15 @@ fn needs_no_validation(config: &TrainConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Trains from `newest`, or from the beginning.
+/// The network with what `[init.lora]` puts beside its matrices.
+fn adapted(model: Model, init: Option<&InitConfig>, taken: Option<&Taken>) -> Result<Model> {
+    match (init, taken) {
+        (Some(init), Some(taken)) => Ok(adapt(model, init, taken)?),
+        _ => Ok(model),
+    }
+}
+
+/// Trains from the newest checkpoint, or from the beginning.
 fn start(
     opened: Opened,
     experiment: &Experiment,
@@ -220,14 +255,16 @@ fn start(
     ready: Ready,
 ) -> Result<Summary> {
     let recipe = opened.recipe(experiment);
+    let init = experiment.init.as_ref();
     let Opened { config, plan, data, pace } = opened;
-    let Ready { begun: Begun { model, masks }, teacher, newest } = ready;
-    let holding = masks.on(&setting.device.clone().inner());
+    let Ready { begun, teacher, newest } = ready;
+    let (taken, device) = (begun.taken.clone(), setting.device.clone().inner());
     let (learner, state, passed_over) = match newest {
         Some(newest) => {
             same_recipe(&newest, &recipe)?;
-            let model = newest.checkpoint.load_model(model)?;
-            let mut learner = learner(&config, model, holding, teacher);
+            let model = newest.checkpoint.load_model(begun.model)?;
+            let begun = Begun { model, ..begun };
+            let mut learner = learner(&config, init, begun, teacher, &device)?;
             learner.optimizer = learner.optimizer.load_record(newest.checkpoint.load_optimizer()?);
             if recipe.averaged {
                 let averaged = newest.checkpoint.load_average(learner.model.valid())?;
@@ -235,8 +272,9 @@ fn start(
             }
             (learner, newest.header.state, newest.passed_over)
         }
-        None => (learner(&config, model, holding, teacher), State::default(), Vec::new()),
+        None => (learner(&config, init, begun, teacher, &device)?, State::default(), Vec::new()),
     };
+    let told = taken.as_ref().filter(|_| state.step == 0).map(Taken::told);
     let mut session = Session {
         metrics: Metrics::open(&folder.metrics(), state.step)?,
         checkpoints: Checkpoints::new(folder.checkpoints()),
@@ -254,9 +292,13 @@ fn start(
         data,
         pace,
         recipe,
+        taken,
         state,
         readings: crate::readings::Readings::default(),
     };
+    if let Some(text) = told {
+        session.tell(&Event::Noted { text })?;
+    }
     for problem in passed_over {
         let step = session.state.step;
         session.tell(&Event::Noted { text: format!("{problem}\nGoing on from step {step} instead.") })?;
@@ -264,16 +306,23 @@ fn start(
     session.run(learner)
 }
 
+/// The network with its optimizer, frozen and slowed down as `init` says.
 pub(crate) fn learner(
     config: &TrainConfig,
-    model: Model,
-    holding: Holding,
+    init: Option<&InitConfig>,
+    Begun { model, masks, .. }: Begun,
     teacher: Option<Teacher>,
-) -> Learner {
+    device: &Device,
+) -> Result<Learner> {
+    let model = match init {
+        Some(init) => freeze(model, init)?,
+        None => model,
+    };
+    let rates = LayerRates::of(&model, init.map_or(1.0, |init| init.layer_decay));
     let optimizer = config.optimizer.build(&Parameters::of(&model));
     let decay = config.average.decay;
     let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));
-    Learner { model, optimizer, average, holding, teacher }
+    Ok(Learner { model, optimizer, average, rates, holding: masks.on(device), teacher })
 }
 
 fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::average::Average;
 use crate::clip::{clip, global_norm};
+use crate::rates::LayerRates;
 use crate::teacher::Teacher;
 
 /// The parts of training that every step changes.
@@ -22,6 +23,8 @@ pub(crate) struct Learner {
     pub holding: Holding,
     /// Whose outputs it imitates besides.
     pub teacher: Option<Teacher>,
+    /// How fast each layer learns.
+    pub rates: LayerRates,
 }
 
 /// What a step is told.
@@ -58,7 +61,7 @@ impl Learner {
         order: &Order,
         device: &Device,
     ) -> Result<(Self, StepResult)> {
-        let Self { model, mut optimizer, average, holding, teacher } = self;
+        let Self { model, mut optimizer, average, rates, holding, teacher } = self;
         // What dropout draws depends on the step alone, not on what was drawn before.
         device.seed(step_seed(order.seed, order.step));
         let (loss, gradients) = gradients(&model, teacher.as_ref(), batches, order, device)?;
@@ -69,9 +72,9 @@ impl Learner {
             Some(norm) if order.clip_norm > 0.0 => clip(&model, gradients, norm.clone(), order.clip_norm),
             _ => gradients,
         };
-        let model = holding.hold(optimizer.step(order.rate, model, gradients));
+        let model = holding.hold(optimizer.step(rates.at(order.rate)?, model, gradients));
         let average = average.map(|average| average.update(&model.valid(), order.step));
-        Ok((Self { model, optimizer, average, holding, teacher }, StepResult { loss, gradient_norm }))
+        Ok((Self { model, optimizer, average, rates, holding, teacher }, StepResult { loss, gradient_norm }))
     }
 
     /// The network that is judged and kept: the average where there is one, without autodiff.

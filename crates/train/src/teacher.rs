@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::require;
 use crate::soft_targets::soft_loss;
-use crate::start::names_a_run;
 
 /// A trained run whose outputs are imitated besides the task's own loss, for tasks of classes or tokens.
 ///
@@ -36,7 +35,9 @@ impl Default for TeacherConfig {
 
 impl TeacherConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        names_a_run(&self.run)?;
+        if self.run.as_os_str().is_empty() {
+            return Err(ConfigError::value("run", "it names no run", "the folder of a trained run"));
+        }
         require("temperature", self.temperature, self.temperature > 0.0, "a number above 0")?;
         let shared = self.share > 0.0 && self.share <= 1.0;
         require("share", self.share, shared, "a number above 0, at most 1")
@@ -58,8 +59,8 @@ impl TeacherConfig {
             Err(Error::input(self.run.display(), problem, expected, remedy))
         };
         let (taught, known) = (encoder.target(), trained.encoder.target());
-        if matches!(taught, Target::Series { .. }) {
-            let problem = "the outputs of a forecast are no probabilities, and only such are imitated";
+        if matches!(taught, Target::Series { .. } | Target::Number { .. }) {
+            let problem = "numbers that are foretold are no probabilities, and only such are imitated";
             return refused(problem.to_owned(), "a task of classes or tokens");
         }
         if taught != known {
@@ -89,6 +90,8 @@ fn answers(target: &Target) -> String {
             format!("{} classes ({first}{more})", names.len())
         }
         Target::Tokens { vocabulary } => format!("{vocabulary} tokens"),
+        Target::MaskedTokens { vocabulary, .. } => format!("{vocabulary} hidden tokens"),
+        Target::Number { .. } => "a number".to_owned(),
         Target::Series { channels, .. } => format!("a series of {} channels", channels.len()),
     }
 }

@@ -7,7 +7,7 @@ use ansatz_run::Experiment;
 use burn::tensor::Device;
 
 use crate::groups::Parameters;
-use crate::setting::{Begun, Opened, Setting, learner, training_device};
+use crate::setting::{Opened, Setting, learner, training_device};
 use crate::step::{Learner, Order};
 use crate::{TrainConfig, complete};
 
@@ -39,13 +39,13 @@ pub fn time_steps(experiment: &Experiment, setting: &Setting<'_>, budget: Durati
     let mut experiment = experiment.clone();
     complete(&mut experiment)?;
     let opened = Opened::new(&experiment, setting)?;
-    let Begun { model, masks } = opened.begin(&experiment, setting)?;
-    let parameters = Parameters::of(&model).values;
+    let begun = opened.begin(&experiment, setting)?;
+    let parameters = Parameters::of(&begun.model).values;
     let batch = first_batch(&*opened.data, &opened.config, experiment.seed.into())?;
     let examples = batch.examples;
     let device = training_device(setting);
-    let mut learner =
-        learner(&opened.config, model, masks.on(&device.clone().inner()), opened.teacher(setting)?);
+    let (init, teacher, plain) = (experiment.init.as_ref(), opened.teacher(setting)?, device.clone().inner());
+    let mut learner = learner(&opened.config, init, begun, teacher, &plain)?;
     let step = |number, taught: Learner| {
         let order = Order {
             step: number,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ansatz_core::Registry;
 use ansatz_recipe::{Compressed, Recipe, Workshop};
-use ansatz_run::written::figure;
+use ansatz_run::written::{figure, figure_within};
 use ansatz_run::{RunFolder, Stage};
 use ansatz_train::progress::{Listener, Plain};
 
@@ -124,7 +124,7 @@ fn row(stage: &Stage, original: &Stage) -> Vec<String> {
     let times = [1, 64].into_iter().flat_map(|batch| time(batch).unwrap_or([f64::NAN; 2]));
     let mut row = vec![
         stage.step.clone(),
-        figure(&measured.figure, measured.quality),
+        figure_within(&measured.figure, measured.quality, measured.interval.as_ref()),
         bytes(measured.bytes),
         format!("{:.1} ×", first.bytes as f64 / measured.bytes.max(1) as f64),
         grouped(measured.non_zeros as u64),

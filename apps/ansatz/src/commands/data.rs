@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Choice, Component, DataModel, Registry, role};
+use ansatz_core::{Choice, DataModel, Error, Registry, role};
 use ansatz_data::{CATALOGUE, Cache, FetchOptions, KnownSet, catalogue};
-use ansatz_data_image::{ImageConfig, sample_sheet};
+use ansatz_data_image::sample_sheet;
 use ansatz_run::{Experiment, Patch, write_atomically};
 use serde::Serialize;
 
@@ -94,8 +94,16 @@ fn data_model(subject: &str, patches: &[Patch], registry: &Registry) -> Result<B
         return Ok(Experiment::read(Path::new(subject), patches, registry)?.plan(registry)?.data);
     }
     let set = catalogue::find(subject)?;
-    let settings = [("source".to_owned(), set.name.into())].into_iter().collect();
-    Ok(Choice::<role::Data>::with(ImageConfig::KIND, settings).resolve("data", registry)?)
+    // The first that knows a source of this name.
+    let mut readers = registry.data_models.entries().iter();
+    let reader = readers.find_map(|entry| {
+        let settings = [("source".to_owned(), set.name.into())].into_iter().collect();
+        Choice::<role::Data>::with(entry.kind, settings).resolve("data", registry).ok()
+    });
+    Ok(reader.ok_or_else(|| {
+        let expected = "a set that one of the data models reads: see `ansatz list`";
+        Error::input(set.name, "no data model reads this set", expected, "name a config file instead")
+    })?)
 }
 
 fn default_sheet(subject: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use ansatz_core::{Error, Registry};
 use ansatz_run::Measurement;
-use ansatz_run::written::figure;
+use ansatz_run::written::figure_within;
 
 use super::places;
 use crate::cli::Measure;
@@ -26,7 +26,10 @@ pub(super) fn execute(arguments: &Measure, registry: &Registry, out: &mut dyn Wr
 
 fn rows(measured: &Measurement) -> Vec<(String, String)> {
     let mut rows = vec![
-        (format!("{} {}", measured.part, measured.figure), figure(&measured.figure, measured.quality)),
+        (
+            format!("{} {}", measured.part, measured.figure),
+            figure_within(&measured.figure, measured.quality, measured.interval.as_ref()),
+        ),
         ("examples".to_owned(), grouped(measured.examples as u64)),
         ("weights on disk".to_owned(), bytes(measured.bytes)),
         ("parameters".to_owned(), grouped(measured.parameters as u64)),

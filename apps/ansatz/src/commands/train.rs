@@ -126,7 +126,8 @@ fn conclude(folder: &RunFolder, summary: &Summary, registry: &Registry, out: &mu
 
 /// What a user tries next: a run of text writes, one of files says what it sees in them.
 fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error> {
-    let plan = folder.read_experiment(registry)?.plan(registry)?;
+    let experiment = folder.read_experiment(registry)?;
+    let plan = experiment.plan(registry)?;
     let encoder = plan.data.restore(&folder.read_preparation()?)?;
     let run = folder.path().display();
     Ok(match (encoder.codec(), encoder.target()) {
@@ -135,7 +136,7 @@ fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error
         }
         (Some(_), Target::Tokens { .. }) => format!("ansatz generate {run} --prompt \"To be\""),
         (Some(_), Target::Classes { .. }) => format!("ansatz predict {run} TEXT.txt"),
-        (None, Target::Tokens { .. }) => format!("ansatz evaluate {run}"),
+        (None, Target::Tokens { .. }) | (_, Target::MaskedTokens { .. }) => format!("ansatz evaluate {run}"),
         (_, Target::Series { .. }) => format!("ansatz predict {run} SERIES.csv"),
         (None, Target::Classes { .. }) | (_, Target::Number { .. }) => {
             format!("ansatz predict {run} {}", encoder.usual_file())

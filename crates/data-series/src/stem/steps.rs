@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::InstanceNorm;
-use crate::stem::{SeriesShape, VALUES, project, projection_layer, read, read_marks, width};
+use crate::stem::{SeriesShape, VALUES, project, projection_layer, read, read_marks, read_mask, width};
 
 /// Each step a token, its channels and calendar readings mapped linearly:
 /// `[batch, length, channels + readings]` → `[batch, length, width]`. Without a width to map to, tokens are
@@ -39,7 +39,8 @@ impl Stem for Steps {
             Some(marks) => Tensor::cat(vec![values, marks], 2),
             None => values,
         };
-        Ok(Features { shared, ..Features::row(project(self.projection.as_ref(), tokens)) })
+        let mask = read_mask(inputs, self.shape.length)?;
+        Ok(Features { shared, mask, ..Features::row(project(self.projection.as_ref(), tokens)) })
     }
 
     fn output(&self) -> FeatureSpec {

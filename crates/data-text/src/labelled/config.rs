@@ -40,8 +40,8 @@ pub struct LabelledTextConfig {
     pub embedding: EmbeddingConfig,
 }
 
-/// How texts are cut into tokens: `tokenizer = { words = 20000 }`, `tokenizer = "bytes"`, or
-/// `tokenizer = { file = "tokenizer.json" }`.
+/// How texts are cut into tokens: `tokenizer = { words = 20000 }`, `tokenizer = "bytes"`,
+/// `tokenizer = { file = "tokenizer.json" }`, or `tokenizer = { run = "runs/masked" }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabelledTokenizer {
@@ -52,19 +52,22 @@ pub enum LabelledTokenizer {
     Bytes,
     /// A `tokenizer.json` as Hugging Face's tokenizers write it.
     File(PathBuf),
+    /// That of the run in this folder, with all of its vocabulary: for a network that starts from it, see `init.from`.
+    Run(PathBuf),
 }
 
 impl LabelledTokenizer {
-    /// The tokenizer, whose words are learned from `texts`.
+    /// The tokenizer, whose words are learned from `texts`, and the tokens that an embedding must hold besides its own.
     ///
     /// # Errors
-    /// When its file is not there or no tokenizer.
-    pub(super) fn fit<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Tokenizer> {
-        match self {
-            Self::Words(most) => words::learn(texts, *most),
-            Self::Bytes => Ok(Tokenizer::Bytes),
-            Self::File(path) => TokenizerConfig::File(path.clone()).open(),
-        }
+    /// When its file or run is not there or has no tokenizer.
+    pub(super) fn fit<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<(Tokenizer, usize)> {
+        Ok(match self {
+            Self::Words(most) => (words::learn(texts, *most)?, 0),
+            Self::Bytes => (Tokenizer::Bytes, 0),
+            Self::File(path) => (TokenizerConfig::File(path.clone()).open()?, 0),
+            Self::Run(folder) => Tokenizer::of_run(folder)?,
+        })
     }
 }
 
@@ -99,6 +102,9 @@ impl Component for LabelledTextConfig {
             LabelledTokenizer::File(path) if path.as_os_str().is_empty() => {
                 let expected = "the path of a tokenizer.json";
                 return Err(ConfigError::value("tokenizer.file", "no file is named", expected));
+            }
+            LabelledTokenizer::Run(path) if path.as_os_str().is_empty() => {
+                return Err(ConfigError::value("tokenizer.run", "no run is named", "the folder of a run"));
             }
             _ => {}
         }

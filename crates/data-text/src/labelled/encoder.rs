@@ -21,6 +21,9 @@ struct Prepared {
     /// The `tokenizer.json`; none where every byte is a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokenizer: Option<String>,
+    /// How many tokens the network knows, which may be more than the tokenizer makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vocabulary: Option<usize>,
     /// The most tokens of a text.
     length: usize,
     /// Names of the classes, in the order of their indices.
@@ -31,6 +34,7 @@ struct Prepared {
 #[derive(Debug, Clone)]
 pub struct LabelledTextEncoder {
     tokenizer: Tokenizer,
+    vocabulary: usize,
     length: usize,
     embedding: EmbeddingConfig,
     target: Target,
@@ -39,11 +43,17 @@ pub struct LabelledTextEncoder {
 impl LabelledTextEncoder {
     pub(super) fn new(tokenizer: Tokenizer, classes: Vec<String>, config: &LabelledTextConfig) -> Self {
         Self {
+            vocabulary: tokenizer.vocabulary(),
             tokenizer,
             length: config.length,
             embedding: config.embedding.clone(),
             target: Target::Classes { names: classes },
         }
+    }
+
+    /// The same for a network that knows at least so many tokens.
+    pub(super) fn with_vocabulary(self, least: usize) -> Self {
+        Self { vocabulary: self.vocabulary.max(least), ..self }
     }
 
     /// From what a run kept.
@@ -59,7 +69,7 @@ impl LabelledTextEncoder {
             serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
         let tokenizer = Tokenizer::restore(kept.tokenizer.as_deref()).map_err(damaged)?;
         let config = LabelledTextConfig { length: kept.length, ..config.clone() };
-        Ok(Self::new(tokenizer, kept.classes, &config))
+        Ok(Self::new(tokenizer, kept.classes, &config).with_vocabulary(kept.vocabulary.unwrap_or(0)))
     }
 
     /// The most tokens of a text.
@@ -84,7 +94,11 @@ impl LabelledTextEncoder {
 
 impl Codec for LabelledTextEncoder {
     fn vocabulary(&self) -> usize {
-        self.tokenizer.vocabulary()
+        self.vocabulary
+    }
+
+    fn tokenizer(&self) -> Result<String> {
+        self.tokenizer.identity()
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
@@ -114,7 +128,8 @@ impl Encoder for LabelledTextEncoder {
             return Err(Error::Failed("labelled texts have classes".to_owned()));
         };
         let tokenizer = self.tokenizer.to_json()?;
-        let kept = Prepared { tokenizer, length: self.length, classes: names.clone() };
+        let vocabulary = Some(self.vocabulary);
+        let kept = Prepared { tokenizer, vocabulary, length: self.length, classes: names.clone() };
         serde_json::to_value(kept)
             .map_err(|error| Error::Failed(format!("the preparation of labelled texts: {error}")))
     }
@@ -124,8 +139,8 @@ impl Encoder for LabelledTextEncoder {
     }
 
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
-        let (vocabulary, width) = (self.tokenizer.vocabulary(), width.unwrap_or(64));
-        Ok(BoxedStem::new(self.embedding.build(vocabulary, self.length, width, build.device)?))
+        let width = width.unwrap_or(64);
+        Ok(BoxedStem::new(self.embedding.build(self.vocabulary, self.length, width, build.device)?))
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {
@@ -147,7 +162,7 @@ mod tests {
     fn a_restored_encoder_is_the_one_that_was_kept() {
         let config = LabelledTextConfig { length: 3, ..LabelledTextConfig::default() };
         let classes = vec!["no".to_owned(), "yes".to_owned()];
-        let encoder = LabelledTextEncoder::new(Tokenizer::Bytes, classes, &config);
+        let encoder = LabelledTextEncoder::new(Tokenizer::Bytes, classes, &config).with_vocabulary(257);
         let kept = encoder.preparation().unwrap();
         let restored = LabelledTextEncoder::restore(&kept, &LabelledTextConfig::default()).unwrap();
         assert_eq!(restored.preparation().unwrap(), kept);

@@ -45,8 +45,10 @@ impl LabelledTextConfig {
 impl Modality for LabelledTextConfig {
     fn fit(&self, records: &Records, train: &[usize]) -> Result<FittedModality> {
         self.check_modality(records)?;
-        let tokenizer = self.tokenizer.fit(train.iter().filter_map(|&index| text(&records.rows[index])))?;
-        let encoder = TextModality(LabelledTextEncoder::new(tokenizer, Vec::new(), self));
+        let (tokenizer, vocabulary) =
+            self.tokenizer.fit(train.iter().filter_map(|&index| text(&records.rows[index])))?;
+        let encoder = LabelledTextEncoder::new(tokenizer, Vec::new(), self).with_vocabulary(vocabulary);
+        let encoder = TextModality(encoder);
         let (texts, cut) = encoder.texts(records)?;
         let examples = Texts { token_dropout: self.token_dropout, ..texts };
         let mut notes = Vec::new();

@@ -52,13 +52,14 @@ impl OpenLabelledText {
             Some(test) => (found.train, test),
             None => {
                 let parts = Division::stratified(&labels(&found.train)?, config.test, config.split_seed)?;
-                divide(found.train, &parts.held_out)
+                parts.divide(found.train)
             }
         };
         let parts = Division::stratified(&labels(&rest)?, config.validation, config.split_seed)?;
-        let (train, validation) = divide(rest, &parts.held_out);
-        let tokenizer = config.tokenizer.fit(train.iter().map(|text| text.text.as_str()))?;
-        let encoder = LabelledTextEncoder::new(tokenizer, classes.clone(), config);
+        let (train, validation) = parts.divide(rest);
+        let (tokenizer, vocabulary) = config.tokenizer.fit(train.iter().map(|text| text.text.as_str()))?;
+        let encoder =
+            LabelledTextEncoder::new(tokenizer, classes.clone(), config).with_vocabulary(vocabulary);
         let (mut cut, mut empty, total) = (0, 0, train.len() + validation.len() + test.len());
         let mut example = |text: Labelled| {
             let class = class(&text)?;
@@ -105,14 +106,6 @@ pub(super) fn thinned(
         kept.extend(tokens.first());
     }
     kept
-}
-
-/// What stays, and the texts at the rising `places`.
-fn divide(texts: Vec<Labelled>, places: &[usize]) -> (Vec<Labelled>, Vec<Labelled>) {
-    let (taken, kept): (Vec<_>, Vec<_>) =
-        texts.into_iter().enumerate().partition(|(index, _)| places.binary_search(index).is_ok());
-    let texts = |numbered: Vec<(usize, Labelled)>| numbered.into_iter().map(|(_, text)| text).collect();
-    (texts(kept), texts(taken))
 }
 
 impl OpenData for OpenLabelledText {

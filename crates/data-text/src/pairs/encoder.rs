@@ -176,8 +176,15 @@ impl Codec for PairsEncoder {
     fn vocabulary(&self) -> usize {
         match self.target {
             Target::Tokens { vocabulary } => vocabulary,
-            Target::Classes { .. } | Target::Series { .. } | Target::Number { .. } => 0,
+            Target::Classes { .. }
+            | Target::MaskedTokens { .. }
+            | Target::Series { .. }
+            | Target::Number { .. } => 0,
         }
+    }
+
+    fn tokenizer(&self) -> Result<String> {
+        self.tokenizer.identity()
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>> {

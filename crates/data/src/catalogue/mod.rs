@@ -1,5 +1,6 @@
 //! The one list of sets that are known by name.
 
+mod aeon;
 mod clip_art;
 mod greykite;
 mod orange;
@@ -105,6 +106,13 @@ pub const CATALOGUE: &[KnownSet] = &[
     orange::TWENTY_NEWSGROUPS,
     penguins::PENGUINS,
     clip_art::CLIP_ART,
+    aeon::ITALY_POWER_DEMAND,
+    aeon::GUN_POINT,
+    aeon::ARROW_HEAD,
+    aeon::OSU_LEAF,
+    aeon::ACSF1,
+    aeon::BASIC_MOTIONS,
+    aeon::JAPANESE_VOWELS,
 ];
 
 const DIGITS: KnownSet = KnownSet {

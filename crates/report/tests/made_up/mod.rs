@@ -74,6 +74,7 @@ fn summary() -> Summary {
         validation: Some(figures(180, 0.9778, 0.0932)),
         test: Some(figures(450, 0.9711, 0.1043)),
         compression: Vec::new(),
+        init: None,
         environment: Environment {
             version: "0.1.0".to_owned(),
             platform: "linux x86_64".to_owned(),

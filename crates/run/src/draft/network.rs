@@ -58,6 +58,35 @@ schedule = {{ kind = "one-cycle" }}
 "#,
             )
         }
+        Purpose::ClassifySeries { length, .. } => {
+            let rate = 60_000.0 / length.min(256) as f64;
+            let (epochs, minutes) = plan(rate, examples, 30..=200);
+            let batch = if examples < 200 { 8 } else { 16 };
+            format!(
+                r#"[backbone]
+# Short convolutions between gates see forms; the mean over all steps tells the class. Any mixer fits, see `ansatz list`.
+kind = "stack"
+width = 48
+depth = 3
+positions = "none"
+norm = {{ kind = "batch" }}
+pattern = [{{ kind = "short-convolution", taps = 9 }}]
+channels = [{{ kind = "mlp", expansion = 2.0 }}]
+dropout = 0.1
+
+[task]
+kind = "classify"
+label_smoothing = 0.05
+
+[train]
+epochs = {epochs}  # about {minutes:.0} minutes on two cores
+batch_size = {batch}
+keep = "last"
+optimizer = {{ kind = "adamw", learning_rate = 3e-3, weight_decay = 0.05 }}
+schedule = {{ kind = "one-cycle" }}
+"#,
+            )
+        }
         Purpose::ContinueText { length } => {
             let steps = 1500;
             let batch = (1024 / length).max(1);

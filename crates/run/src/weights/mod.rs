@@ -47,21 +47,71 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
 /// # Errors
 /// When the file is not there, damaged, or of another network.
 pub fn load_weights<M: Module>(module: &mut M, path: &Path) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
-    if let Some(weights) = packed::read(&bytes).map_err(|problem| damaged(path, &problem))? {
-        let held = weights.iter().map(|(name, weight)| (name.clone(), weight.shape())).collect();
-        fits(module, &held, path)?;
-        *module = module.clone().map(&mut Filling { place: Place::default(), weights });
-        return Ok(());
+    let file = WeightFile::read(path)?;
+    if let Some(problem) = difference(&shapes(module), &file.shapes()) {
+        return Err(Error::input(
+            path.display(),
+            format!("the weights do not fit the network: {problem}"),
+            "weights of the same architecture, data and dimensions",
+            "use the config that the weights were trained with",
+        ));
     }
-    let mut store = SafetensorsStore::from_bytes(Some(bytes));
-    let held = store.get_all_tensors().map_err(|error| damaged(path, &error.to_string()))?;
-    let held = held.iter().map(|(name, tensor)| (name.clone(), tensor.shape.to_vec())).collect();
-    fits(module, &held, path)?;
-    module
-        .load_from(&mut store)
-        .map_err(|error| Error::Failed(format!("{}: cannot load the weights: {error}", path.display())))?;
-    Ok(())
+    file.fill(module, None)
+}
+
+/// A file of weights, read and found to be whole.
+pub(crate) struct WeightFile<'a> {
+    path: &'a Path,
+    held: Held,
+    shapes: Shapes,
+}
+
+/// What a file holds.
+enum Held {
+    /// Tensors as any program reads them.
+    Plain(Vec<u8>),
+    /// Weights of which some are packed.
+    Packed(BTreeMap<String, Stored>),
+}
+
+impl<'a> WeightFile<'a> {
+    pub(crate) fn read(path: &'a Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        if let Some(weights) = packed::read(&bytes).map_err(|problem| damaged(path, &problem))? {
+            let shapes = weights.iter().map(|(name, weight)| (name.clone(), weight.shape())).collect();
+            return Ok(Self { path, held: Held::Packed(weights), shapes });
+        }
+        let mut store = SafetensorsStore::from_bytes(Some(bytes.clone()));
+        let tensors = store.get_all_tensors().map_err(|error| damaged(path, &error.to_string()))?;
+        let shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.to_vec())).collect();
+        Ok(Self { path, held: Held::Plain(bytes), shapes })
+    }
+
+    /// The shapes of its weights.
+    pub(crate) fn shapes(&self) -> Shapes {
+        self.shapes.clone()
+    }
+
+    /// Puts all weights, or those of `names`, into `module`, whose shapes are known to be the same.
+    pub(crate) fn fill<M: Module>(self, module: &mut M, names: Option<&[String]>) -> Result<()> {
+        match self.held {
+            Held::Packed(mut weights) => {
+                weights.retain(|name, _| names.is_none_or(|names| names.contains(name)));
+                *module = module.clone().map(&mut Filling { place: Place::default(), weights });
+                Ok(())
+            }
+            Held::Plain(bytes) => {
+                let mut store = SafetensorsStore::from_bytes(Some(bytes));
+                if let Some(names) = names {
+                    store = store.with_full_paths(names.to_vec()).allow_partial(true);
+                }
+                let loaded = module.load_from(&mut store);
+                loaded.map(|_| ()).map_err(|error| {
+                    Error::Failed(format!("{}: cannot load the weights: {error}", self.path.display()))
+                })
+            }
+        }
+    }
 }
 
 fn damaged(path: &Path, problem: &str) -> Error {
@@ -74,17 +124,11 @@ fn damaged(path: &Path, problem: &str) -> Error {
     )
 }
 
-/// Refuses a file whose weights are not those of `module`.
-fn fits<M: Module>(module: &M, held: &Shapes, path: &Path) -> Result<()> {
+/// What the weights of `module` must be.
+pub(crate) fn shapes<M: Module>(module: &M) -> Shapes {
     let mut wanted = Wanted::default();
     module.visit(&mut wanted);
-    let Some(problem) = difference(&wanted.shapes, held) else { return Ok(()) };
-    Err(Error::input(
-        path.display(),
-        format!("the weights do not fit the network: {problem}"),
-        "weights of the same architecture, data and dimensions",
-        "use the config that the weights were trained with",
-    ))
+    wanted.shapes
 }
 
 /// Where a visitor or mapper is.
@@ -181,7 +225,7 @@ impl ModuleMapper for Filling {
 }
 
 /// The sizes of tensors by their dotted names.
-type Shapes = BTreeMap<String, Vec<usize>>;
+pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// The first thing that two networks do not have in common.
 fn difference(wanted: &Shapes, held: &Shapes) -> Option<String> {

@@ -1,0 +1,274 @@
+//! Fitted preprocessing: from a series to what the network reads, and the names of the classes.
+
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{
+    Batch, BoxedStem, Build, ConfigError, Encoder, Error, Preparation, Result, Target, Targets,
+};
+use burn::tensor::TensorData;
+use serde::{Deserialize, Serialize};
+
+use super::ts::{self, TsSeries, wrong};
+use super::{LabelledSeriesConfig, Padding, SeriesScale};
+use crate::source::files_ending;
+use crate::{InstanceNorm, MARKS, MASK, Scaling, SeriesShape, VALUES};
+
+/// What a run must keep to read series as it did in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Prepared {
+    /// Steps that are read.
+    pub(super) length: usize,
+    /// The scale of each channel over the training part; used where each series has none of its own.
+    pub(super) scaling: Scaling,
+    /// Whether values of the training part were missing, so that the network is told which were observed.
+    pub(super) gaps: bool,
+    /// Names of the classes, in the order of their indices.
+    pub(super) classes: Vec<String>,
+}
+
+/// Fitted preprocessing of series with classes.
+#[derive(Debug, Clone)]
+pub struct LabelledSeriesEncoder {
+    prepared: Prepared,
+    config: LabelledSeriesConfig,
+    target: Target,
+}
+
+/// A series on the scale of the network, not longer than it reads.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scaled {
+    /// `[steps × channels]`, gaps filled.
+    pub(super) values: Vec<f32>,
+    /// Which of them were observed.
+    pub(super) observed: Vec<bool>,
+}
+
+impl LabelledSeriesEncoder {
+    pub(super) fn new(prepared: Prepared, config: &LabelledSeriesConfig) -> Self {
+        let target = Target::Classes { names: prepared.classes.clone() };
+        Self { prepared, config: config.clone(), target }
+    }
+
+    /// From what a run kept.
+    ///
+    /// # Errors
+    /// When `preparation` is of another data model.
+    pub fn restore(preparation: &Preparation, config: &LabelledSeriesConfig) -> Result<Self> {
+        let damaged = |problem: String| {
+            let expected = "what the data model `labelled-series` keeps";
+            Error::input("the run's preparation", problem, expected, "use a whole run of labelled series")
+        };
+        let prepared: Prepared =
+            serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
+        let channels = prepared.scaling.mean.len();
+        if channels == 0 || prepared.length == 0 || !prepared.scaling.fits(channels) {
+            return Err(damaged("length and scale are no figures of series".to_owned()));
+        }
+        Ok(Self::new(prepared, config))
+    }
+
+    /// Steps that are read.
+    pub(super) fn length(&self) -> usize {
+        self.prepared.length
+    }
+
+    /// Values of a step.
+    pub(super) fn channels(&self) -> usize {
+        self.prepared.scaling.mean.len()
+    }
+
+    /// A series of as many channels on the scale of the network, cut at its end where it is too long.
+    pub(super) fn scaled(&self, series: &TsSeries) -> Scaled {
+        let channels = self.channels();
+        let read = series.values.len().min(self.length() * channels);
+        let mut values = series.values[..read].to_vec();
+        let observed: Vec<bool> = values.iter().map(|value| !value.is_nan()).collect();
+        let own;
+        let scaling = match self.config.scale {
+            SeriesScale::Training => Some(&self.prepared.scaling),
+            SeriesScale::Series => {
+                own = Scaling::fit(&values, &observed, channels);
+                Some(&own)
+            }
+            SeriesScale::None => None,
+        };
+        fill(&mut values, channels, &self.prepared.scaling.mean);
+        let scale = |(at, value): (usize, &f64)| match scaling {
+            Some(scaling) => scaling.apply(*value, at % channels),
+            None => *value as f32,
+        };
+        Scaled { values: values.iter().enumerate().map(scale).collect(), observed }
+    }
+
+    /// Series as the inputs of a batch, what is shorter padded behind.
+    pub(super) fn batch(&self, rows: &[Scaled], targets: Targets) -> Batch {
+        let (examples, length, channels) = (rows.len(), self.length(), self.channels());
+        let width = length * channels;
+        let padded = |row: &[f32]| {
+            let mut row = row.to_vec();
+            row.resize(width, 0.0);
+            row
+        };
+        let values: Vec<f32> = rows.iter().flat_map(|row| padded(&row.values)).collect();
+        let mut inputs = vec![(VALUES.to_owned(), TensorData::new(values, [examples, length, channels]))];
+        if self.prepared.gaps {
+            let mark = |observed: &bool| if *observed { 1.0 } else { 0.0 };
+            let marks: Vec<f32> = rows
+                .iter()
+                .flat_map(|row| padded(&row.observed.iter().map(mark).collect::<Vec<f32>>()))
+                .collect();
+            inputs.push((MARKS.to_owned(), TensorData::new(marks, [examples, length, channels])));
+        }
+        let shorter = rows.iter().any(|row| row.values.len() < width);
+        if shorter && self.config.padding == Padding::Mask {
+            let real = rows.iter().flat_map(|row| {
+                let steps = row.values.len() / channels;
+                (0..length).map(move |step| i64::from(step < steps))
+            });
+            let real: Vec<i64> = real.collect();
+            inputs.push((MASK.to_owned(), TensorData::new(real, [examples, length])));
+        }
+        Batch { examples, inputs, targets }
+    }
+}
+
+/// Puts what is missing, NaN, on straight lines between what was observed; the ends repeat the nearest value, and a
+/// channel without any holds its mean over the training part.
+fn fill(values: &mut [f64], channels: usize, means: &[f64]) {
+    let steps = values.len() / channels;
+    for (channel, mean) in means.iter().enumerate() {
+        let at = |step: usize| step * channels + channel;
+        let mut known: Option<usize> = None;
+        let mut step = 0;
+        while step < steps {
+            if !values[at(step)].is_nan() {
+                known = Some(step);
+                step += 1;
+                continue;
+            }
+            let next = (step..steps).find(|&later| !values[at(later)].is_nan());
+            let end = next.unwrap_or(steps);
+            for missing in step..end {
+                values[at(missing)] = match (known, next) {
+                    (Some(before), Some(behind)) => {
+                        let share = (missing - before) as f64 / (behind - before) as f64;
+                        values[at(before)] + (values[at(behind)] - values[at(before)]) * share
+                    }
+                    (Some(one), None) | (None, Some(one)) => values[at(one)],
+                    (None, None) => *mean,
+                };
+            }
+            step = end;
+        }
+    }
+}
+
+impl Encoder for LabelledSeriesEncoder {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn preparation(&self) -> Result<Preparation> {
+        serde_json::to_value(&self.prepared)
+            .map_err(|error| Error::Failed(format!("the preparation of labelled series: {error}")))
+    }
+
+    fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
+        let channels = self.channels();
+        let marks = if self.prepared.gaps { channels } else { 0 };
+        let stem = &self.config.stem;
+        stem.check(self.length(), false)?;
+        if marks > 0 && stem.check(self.length(), true).is_err() {
+            let problem = "values are missing, and patches of single channels cannot say where";
+            return Err(ConfigError::value("stem.patches.layout", problem, "\"together\"").into());
+        }
+        let shape = SeriesShape { length: self.length(), channels, marks };
+        stem.init(shape, InstanceNorm::None, width, build.device)
+    }
+
+    fn usual_file(&self) -> &'static str {
+        "SERIES.ts"
+    }
+
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        files_ending(path, "ts")
+    }
+
+    /// All series of a file; what labels it has are not looked at.
+    fn encode(&self, path: &Path) -> Result<Batch> {
+        let file = ts::read(path)?;
+        if file.channels != self.channels() {
+            let problem = format!("its series have {} dimensions", file.channels);
+            let expected = format!("{}, as those that were learned from", self.channels());
+            return Err(wrong(path, problem, expected, "give series of the same kind"));
+        }
+        let rows: Vec<Scaled> = file.series.iter().map(|series| self.scaled(series)).collect();
+        Ok(self.batch(&rows, Targets::Unknown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_filled_by_lines_and_ends_by_their_neighbours() {
+        let missing = f64::NAN;
+        let mut values = [missing, missing, 1.0, missing, missing, missing, 4.0, missing, missing, missing];
+        fill(&mut values, 2, &[0.0, 7.0]);
+        assert_eq!(values, [1.0, 7.0, 1.0, 7.0, 2.5, 7.0, 4.0, 7.0, 4.0, 7.0]);
+    }
+
+    fn encoder(config: LabelledSeriesConfig) -> LabelledSeriesEncoder {
+        let prepared = Prepared {
+            length: 3,
+            scaling: Scaling { mean: vec![1.0, 0.0], deviation: vec![2.0, 1.0] },
+            gaps: true,
+            classes: vec!["no".to_owned(), "yes".to_owned()],
+        };
+        LabelledSeriesEncoder::new(prepared, &config)
+    }
+
+    fn series(values: &[f64]) -> TsSeries {
+        TsSeries { values: values.to_vec(), label: None, line: 1 }
+    }
+
+    #[test]
+    fn a_series_is_cut_scaled_padded_and_masked() {
+        let encoder = encoder(LabelledSeriesConfig::default());
+        let long = encoder.scaled(&series(&[1.0, 0.0, 3.0, 1.0, 5.0, 2.0, 99.0, 99.0]));
+        assert_eq!(long.values, [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
+        let short = encoder.scaled(&series(&[1.0, f64::NAN, f64::NAN, 4.0]));
+        assert_eq!(short.values, [0.0, 4.0, 0.0, 4.0]);
+        let batch = encoder.batch(&[long, short], Targets::Unknown);
+        let input = |name: &str| {
+            let found = batch.inputs.iter().find(|(known, _)| known == name);
+            found.map(|(_, data)| data.clone().convert::<f32>().try_to_vec::<f32>().unwrap())
+        };
+        assert_eq!(input(VALUES).unwrap()[6..], [0.0, 4.0, 0.0, 4.0, 0.0, 0.0]);
+        assert_eq!(input(MARKS).unwrap()[6..], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(input(MASK).unwrap(), [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
+        let zeros = self::encoder(LabelledSeriesConfig { padding: Padding::Zeros, ..Default::default() });
+        let batch = zeros.batch(&[zeros.scaled(&series(&[1.0, 0.0]))], Targets::Unknown);
+        assert!(batch.inputs.iter().all(|(name, _)| name != MASK));
+    }
+
+    #[test]
+    fn each_series_may_have_a_scale_of_its_own() {
+        let config = LabelledSeriesConfig { scale: SeriesScale::Series, ..Default::default() };
+        let scaled = encoder(config).scaled(&series(&[10.0, 5.0, 14.0, 5.0]));
+        assert_eq!(scaled.values, [-1.0, 0.0, 1.0, 0.0]);
+        let config = LabelledSeriesConfig { scale: SeriesScale::None, ..Default::default() };
+        assert_eq!(encoder(config).scaled(&series(&[10.0, 5.0])).values, [10.0, 5.0]);
+    }
+
+    #[test]
+    fn a_restored_encoder_is_the_one_that_was_kept() {
+        let config = LabelledSeriesConfig::default();
+        let kept = encoder(config.clone()).preparation().unwrap();
+        let restored = LabelledSeriesEncoder::restore(&kept, &config).unwrap();
+        assert_eq!(restored.preparation().unwrap(), kept);
+        assert!(LabelledSeriesEncoder::restore(&serde_json::json!({ "size": 3 }), &config).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! What a `.ts` file holds, and how it would be read.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use ansatz_core::{Places, Proposal, Purpose, Result, Setting};
+
+use super::source::Labelled;
+use super::{LabelledSeriesFiles, LabelledSeriesSource};
+
+/// The test file beside a training file: `X_TEST.ts` for `X_TRAIN.ts`.
+fn beside(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?.strip_suffix("_TRAIN.ts")?;
+    let test = path.with_file_name(format!("{name}_TEST.ts"));
+    test.is_file().then_some(test)
+}
+
+/// A `.ts` file of series with classes, and the test file beside it.
+pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
+    if !path.is_file() || path.extension().is_none_or(|ending| ending != "ts") {
+        return Ok(None);
+    }
+    let test = beside(path);
+    let files = LabelledSeriesFiles { train: path.to_owned(), test: test.clone() };
+    // A source of files needs no place for sets.
+    let found = LabelledSeriesSource::Files(files).read(&Places { data: path.to_owned() })?;
+    let steps = |labelled: &Labelled| labelled.series.values.len() / found.channels;
+    let longest = found.train.iter().map(steps).max().unwrap_or(1);
+    let shortest = found.train.iter().map(steps).min().unwrap_or(1);
+    // Long series become a few hundred tokens.
+    let stem = if longest > 256 {
+        let stride = longest / 128;
+        let patches = format!("{{ length = {}, stride = {stride}, layout = \"together\" }}", 2 * stride);
+        Setting::new(format!("stem = {{ patches = {patches} }}"), "or \"steps\": a token for each")
+    } else {
+        Setting::new("stem = \"steps\"", "a token for each step")
+    };
+    let named = Setting::quoted(path);
+    let source = match &test {
+        Some(test) => format!("{{ files = {{ train = {named}, test = {} }} }}", Setting::quoted(test)),
+        None => format!("{{ files = {{ train = {named} }} }}"),
+    };
+    let counts = found.classes.iter().map(|class| {
+        let count = found.train.iter().filter(|labelled| labelled.label == *class).count();
+        format!("{class} {count}")
+    });
+    let seen = vec![
+        format!(
+            "{} series of {} classes: {}",
+            found.train.len(),
+            found.classes.len(),
+            counts.collect::<Vec<_>>().join(", ")
+        ),
+        format!("{shortest} to {longest} steps of {} channels", found.channels),
+        match &found.test {
+            Some(test) => format!("a test part of its own: {} series", test.len()),
+            None => "no test part of its own: a share of each class will be kept for testing".to_owned(),
+        },
+    ];
+    Ok(Some(Proposal {
+        warnings: warnings(&found.train, found.test.as_deref().unwrap_or_default(), &found.classes),
+        seen,
+        settings: vec![
+            Setting::new(format!("source = {source}"), ""),
+            Setting::new("scale = \"training\"", "or \"series\": each by its own mean and deviation"),
+            Setting::new("augment = { jitter = 0.03, scaling = 0.1 }", "or `slice`, `warp`"),
+            stem,
+        ],
+        purpose: Purpose::ClassifySeries { length: longest, channels: found.channels },
+        examples: found.train.len(),
+    }))
+}
+
+fn warnings(train: &[Labelled], test: &[Labelled], classes: &[String]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for class in classes {
+        let count = train.iter().filter(|labelled| labelled.label == *class).count();
+        if count < 5 {
+            warnings.push(format!("class {class} has {count} series: too few to learn it from"));
+        }
+    }
+    if train.iter().chain(test).any(|labelled| labelled.series.values.iter().any(|value| value.is_nan())) {
+        warnings
+            .push("values are missing: straight lines stand for them, and the network is told".to_owned());
+    }
+    let bits = |labelled: &Labelled| -> Vec<u64> {
+        labelled.series.values.iter().map(|value| value.to_bits()).collect()
+    };
+    let known: HashSet<Vec<u64>> = train.iter().map(bits).collect();
+    if known.len() < train.len() {
+        warnings.push(format!("series that come again: {}", train.len() - known.len()));
+    }
+    let leaked = test.iter().filter(|labelled| known.contains(&bits(labelled))).count();
+    if leaked > 0 {
+        warnings.push(format!("series in train and test, which make the test too easy: {leaked}"));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_file_beside_is_found_and_what_is_doubtful_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Hands_TRAIN.ts");
+        let head = "@classLabel true left right\n@data\n";
+        let rows: String = (0..12).map(|index| format!("{index},?,3:left\n")).collect();
+        std::fs::write(&path, format!("{head}{rows}1,2:right\n")).unwrap();
+        let alone = recognise(&path).unwrap().expect("series");
+        assert_eq!(alone.seen[0], "13 series of 2 classes: left 12, right 1");
+        assert_eq!(alone.seen[1], "2 to 3 steps of 1 channels");
+        assert!(alone.seen[2].contains("no test part"));
+        assert_eq!(alone.purpose, Purpose::ClassifySeries { length: 3, channels: 1 });
+        std::fs::write(folder.path().join("Hands_TEST.ts"), format!("{head}1,2:right\n")).unwrap();
+        let both = recognise(&path).unwrap().expect("series");
+        assert!(both.settings[0].line.contains("Hands_TEST.ts"), "{:?}", both.settings);
+        let said = both.warnings.join("\n");
+        for part in ["class right has 1 series", "values are missing", "too easy: 1"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(recognise(&folder.path().join("a.csv")).unwrap(), None);
+        std::fs::write(&path, "export const x = 1;\n").unwrap();
+        assert!(recognise(&path).unwrap_err().to_string().contains("line 1 begins with `export`"));
+    }
+}
