@@ -217,7 +217,7 @@ mod tests {
             ("pattern = { unstructured = { ratio = nan } }", "pattern.unstructured.ratio"),
             ("pattern = { n-of-m = { keep = 4, of = 4 } }", "pattern.n-of-m.keep"),
             ("pattern = { n-of-m = { keep = 0, of = 4 } }", "pattern.n-of-m.keep"),
-            ("pattern = { n-of-m = { keep = 2, of = 4, ratio = 0.5 } }", "unknown field"),
+            ("pattern = { n-of-m = { keep = 2, of = 4, ratio = 0.5 } }", "unexpected keys"),
             ("ratio = 0.5", "unknown field"),
         ] {
             let message = config(text).unwrap_err();

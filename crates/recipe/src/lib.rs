@@ -2,7 +2,7 @@
 //!
 //! Compressing knows nothing of training, and training nothing of compressing; a recipe needs both, so it stands above
 //! them. What passes from step to step is a run folder: every step reads one and leaves one, whole, which predicts,
-//! evaluates and exports like any other. A chain that was stopped therefore goes on behind its last finished step, and a
+//! evaluates and generates like any other. A chain that was stopped therefore goes on behind its last finished step, and a
 //! training step from its last checkpoint.
 //!
 //! ```text
