@@ -59,16 +59,11 @@ impl OpenFused {
             encoders.push(fitted.encoder);
             examples.push(Some(fitted.examples));
         }
+        // None is left out, in the test part least of all: what is learned to stand for missing modalities answers.
         let nothing = |row: &usize| !examples.iter().flatten().any(|examples| examples.is_present(*row));
-        if let Some(row) = (0..total).find(nothing) {
-            let problem = "nothing is there of what the network reads";
-            let place = &records.rows[row].place;
-            return Err(Error::input(
-                place,
-                problem,
-                "at least one modality",
-                "fill the record, or remove it",
-            ));
+        let empty = (0..total).filter(nothing).count();
+        if empty > 0 && config.modalities.len() > 1 {
+            notes.push(format!("{empty} of {total} examples have nothing that the network reads."));
         }
         let encoder = FusedEncoder::new(config, encoders, target);
         Ok(Self { encoder, examples, labels, divided, modality_dropout: config.modality_dropout, notes })
@@ -228,14 +223,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_example_with_nothing_is_counted_and_judged_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = open(&config(folder.path(), &(rows(40) + "a,,,\n"), "modality_dropout = 0.9")).unwrap();
+        let counts = [Part::Train, Part::Validation, Part::Test].map(|part| data.examples(part));
+        assert_eq!(counts.iter().sum::<usize>(), 41);
+        assert!(data.notes().contains(&"1 of 41 examples have nothing that the network reads.".to_owned()));
+        assert_eq!(data.hidden(40, None), [false, false]);
+        let all: Vec<usize> = (0..counts[0]).collect();
+        assert!(data.batch(Part::Train, &all, Some(Variation { seed: 1, epoch: 0 })).is_ok());
+    }
+
+    #[test]
     fn records_that_do_not_fit_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let message = |rows: &str| match open(&config(folder.path(), rows, "")) {
             Err(error) => error.to_string(),
             Ok(_) => String::new(),
         };
-        let said = message(&(rows(40) + "a,,,\n"));
-        assert!(said.contains("records.csv, line 42: nothing is there"), "{said}");
         assert!(message(&(rows(40) + "a,red,old,1\n")).contains("column `age` holds \"old\""));
         let empty = rows(40).replace("red leaf", "").replace("blue leaf", "");
         assert!(message(&empty).contains("the modality `words`: no record has this modality"));
