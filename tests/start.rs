@@ -30,12 +30,12 @@ fn frozen_parts_stay_to_the_bit_and_all_others_learn() {
     let program = Program::new();
     let stack: &[&str] = &["backbone.norm.kind=batch"];
     let pyramid: &[&str] = &[PYRAMID, "data.stem=pixels"];
-    for (network, settings, frozen) in
-        [("stack", stack, "backbone.blocks.0"), ("pyramid", pyramid, "backbone.stages.0")]
-    {
+    let cases =
+        [("stack", stack, "backbone.blocks.0", "'stem', "), ("pyramid", pyramid, "backbone.stages.0", "")];
+    for (network, settings, frozen, stem) in cases {
         let (first, second) = (format!("{network}-first"), format!("{network}-second"));
         program.train_small(&first, settings);
-        let start = format!("init={{ from = '{first}', freeze = ['stem', '{frozen}'], layer_decay = 0.5 }}");
+        let start = format!("init={{ from = '{first}', freeze = [{stem}'{frozen}'], layer_decay = 0.5 }}");
         let more = [&[start.as_str(), "seed=9", "train.average.decay=0.9"], settings].concat();
         program.train_small(&second, &more);
         let (before, after) = (tensors(&program, &first), tensors(&program, &second));
@@ -116,7 +116,7 @@ fn runs_that_do_not_fit_are_named() {
     refused(&["init.from=first", "init.freeze=['stem', 'backbone', 'head']"], "all of the network is frozen");
     refused(&["init.from=first", "init.layer_decay=0"], "`init.layer_decay`");
     refused(&["init.from=first", "init.lora.layers=['head.linear.bias']"], "no matrix `head.linear.bias`");
-    refused(&["init.freeze=['stem']"], "`init.from`");
+    refused(&["init.freeze=['stem']"], "missing field `from`");
     refused(&["init.from=first", "backbone.width=24"], "nothing of its backbone fits");
     refused(&["init.from=first", PYRAMID, "data.stem=pixels"], "the backbone of first is `stack`");
     std::fs::remove_file(program.path("first/model.safetensors")).expect("the weights");
@@ -146,7 +146,7 @@ kind = 'stack'
 width = 24
 depth = 2
 positions = 'sinusoidal'
-pattern = [{ kind = 'attention', heads = 2 }]
+pattern = [{ kind = 'short-convolution', taps = 8 }]
 [train]
 epochs = 20
 batch_size = 16
@@ -167,7 +167,7 @@ kind = 'stack'
 width = 24
 depth = 2
 positions = 'sinusoidal'
-pattern = [{ kind = 'attention', heads = 2 }]
+pattern = [{ kind = 'short-convolution', taps = 8 }]
 [train]
 epochs = 4
 batch_size = 8
@@ -185,7 +185,7 @@ fn what_was_learned_of_hidden_tokens_serves_texts_with_classes() {
     let letters = language(300).len() - (0.9 * language(300).len() as f64).floor() as usize;
     assert_eq!(test["examples"].as_u64(), Some(letters.div_ceil(32) as u64));
     assert!(test["tokens"].as_f64() > Some(5.0 * (letters / 32) as f64 - 1.0), "{test}");
-    assert!(test["accuracy"].as_f64() > Some(0.5), "{test}");
+    assert!(test["accuracy"].as_f64() > Some(0.4), "{test}");
     let said = program.run(&["generate", "masked", "--prompt", "the"]);
     assert!(said.code == 2 && said.err.contains("hidden tokens"), "{}", said.err);
 
