@@ -182,7 +182,7 @@ fn largest_of_each(weight: &Weight, keep: usize, of: usize) -> Vec<bool> {
     let stride: usize = weight.shape[axis + 1..].iter().product();
     let inputs = weight.inputs();
     let mut kept = vec![false; weight.values.len()];
-    for first in (0..weight.values.len()).filter(|index| index / stride % inputs % of == 0) {
+    for first in (0..weight.values.len()).filter(|index| (index / stride % inputs).is_multiple_of(of)) {
         let mut group: Vec<usize> = (0..of).map(|member| first + member * stride).collect();
         group.sort_by(|a, b| weight.values[*b].abs().total_cmp(&weight.values[*a].abs()));
         group.iter().take(keep).for_each(|index| kept[*index] = true);

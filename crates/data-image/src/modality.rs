@@ -103,7 +103,7 @@ fn at(record: &Record, error: Error) -> Error {
         Error::Input { input, problem, expected, remedy } => {
             Error::Input { input: format!("{}: {input}", record.place), problem, expected, remedy }
         }
-        Error::File { path, action, source } if action == "read" => Error::input(
+        Error::File { path, action: "read", source } => Error::input(
             format!("{}: {}", record.place, path.display()),
             format!("cannot be read: {source}"),
             "a PNG or JPEG file, its path as seen from the folder of the records",

@@ -83,8 +83,7 @@ fn target(columns: &[Seen]) -> Option<(usize, TargetColumn)> {
         let bytes = value.as_bytes();
         bytes.len() >= 8 && bytes[..4].iter().all(u8::is_ascii_digit) && [b'-', b'/'].contains(&bytes[4])
     };
-    let dated =
-        columns.iter().any(|seen| !seen.values.is_empty() && seen.values.keys().all(|value| is_date(value)));
+    let dated = columns.iter().any(|seen| !seen.values.is_empty() && seen.values.keys().all(is_date));
     let last = columns.len().checked_sub(1)?;
     let others = columns[..last].iter().any(|seen| seen.numbers.is_none() && !seen.is_identity());
     match &columns[last].numbers {

@@ -58,6 +58,12 @@ impl Masks {
         self.0.insert(name.to_owned(), mask);
     }
 
+    /// Those of the weights of these names.
+    pub fn of(mut self, names: &[String]) -> Self {
+        self.0.retain(|name, _| names.contains(name));
+        self
+    }
+
     /// Reads the file at `path`; none where there is no file.
     ///
     /// # Errors

@@ -163,10 +163,11 @@ impl Opened {
         if let Some(init) = &experiment.init {
             let mut plain = self.drawn(experiment, setting, false)?;
             let encoder = self.data.encoder();
-            taken = Some(take(&mut plain, init, experiment, encoder, setting.registry)?);
+            let found = take(&mut plain, init, experiment, encoder, setting.registry)?;
             model = model.load_record(dequantized(plain).into_record());
-            masks = Masks::read(&RunFolder::open(&init.from)?.masks())?;
+            masks = Masks::read(&RunFolder::open(&init.from)?.masks())?.of(&found.taken);
             freeze(model.clone(), init)?;
+            taken = Some(found);
         }
         let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
         Ok(Begun { model: model.fork(&training_device(setting)), taken, masks })

@@ -55,7 +55,7 @@ fn training_begins_where_the_other_run_ended() {
     let place = tempfile::tempdir().unwrap();
     let first = place.path().join("first");
     train(&experiment(&["train.epochs=1"]), &first).unwrap();
-    let start = format!("train.start.run={}", first.display());
+    let start = format!("init.from={}", first.display());
     // A rate this small moves no float32 weight.
     let settings =
         [&start[..], "train.max_steps=1", "train.keep=last", "train.optimizer.learning_rate=1e-30"];
@@ -64,7 +64,7 @@ fn training_begins_where_the_other_run_ended() {
     assert_eq!(weight(&trained(&second).model), weight(&trained(&first).model));
     let wide = [&start[..], "backbone.width=9"];
     let message = train(&experiment(&wide), &place.path().join("wide")).unwrap_err().to_string();
-    assert!(message.contains("the weights do not fit the network"), "{message}");
+    assert!(message.contains("nothing of its backbone fits"), "{message}");
     assert!(!place.path().join("wide").exists());
 }
 
@@ -74,7 +74,7 @@ fn what_was_pruned_stays_zero_through_training_saving_and_resuming() {
     let place = tempfile::tempdir().unwrap();
     let first = place.path().join("first");
     let masks = pruned(&first);
-    let start = format!("train.start.run={}", first.display());
+    let start = format!("init.from={}", first.display());
     let settings = [&start[..], "train.checkpoint.every_steps=3", "train.average.decay=0.9"];
     let whole = place.path().join("whole");
     train(&experiment(&settings), &whole).unwrap();
