@@ -29,7 +29,8 @@ fn files(program: &Program, run: &str) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
     let program = Program::new();
-    program.train_small("run", &["train.epochs=4"]);
+    // Long enough to have something to lose.
+    program.train_small("run", &["train.epochs=25"]);
     let before = files(&program, "run");
     program.succeed(&["data", "show", "digits", "--each", "1", "--out", "sheet.png"]);
     let mut sizes = std::collections::BTreeMap::new();
