@@ -12,7 +12,7 @@ pub(super) fn sections(purpose: Purpose, examples: usize) -> String {
             // As fast as it was measured on 28×28 pixels; the work grows with the pixels.
             let rate = 1500.0 * 784.0 / (height * width) as f64;
             let batch = if examples < 2000 { 32 } else { 128 };
-            let (epochs, minutes) = plan(rate, examples, 8..=60);
+            let (epochs, time) = plan(rate, examples, 8..=60);
             format!(
                 r#"[backbone]
 # Convolutions, with the maximum of 2×2 pixels behind each stage but the last. Any mixer reads pictures too:
@@ -25,7 +25,7 @@ kind = "classify"
 label_smoothing = 0.1
 
 [train]
-epochs = {epochs}  # about {minutes:.0} minutes on two cores
+epochs = {epochs}  # {time} on two cores
 batch_size = {batch}
 optimizer = {{ kind = "adamw", learning_rate = 3e-3, weight_decay = 0.05 }}
 schedule = {{ kind = "one-cycle" }}
@@ -35,7 +35,7 @@ schedule = {{ kind = "one-cycle" }}
         }
         Purpose::ClassifyText { length } => {
             let rate = 3000.0 * 64.0 / length as f64;
-            let (epochs, minutes) = plan(rate, examples, 5..=30);
+            let (epochs, time) = plan(rate, examples, 5..=30);
             format!(
                 r#"[backbone]
 # A short convolution sees phrases; the mean over all words tells the class. Any mixer fits, see `ansatz list`.
@@ -51,7 +51,7 @@ dropout = 0.3
 kind = "classify"
 
 [train]
-epochs = {epochs}  # about {minutes:.0} minutes on two cores
+epochs = {epochs}  # {time} on two cores
 batch_size = 32
 optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
 schedule = {{ kind = "one-cycle" }}
@@ -60,7 +60,7 @@ schedule = {{ kind = "one-cycle" }}
         }
         Purpose::ClassifySeries { length, .. } => {
             let rate = 60_000.0 / length.min(256) as f64;
-            let (epochs, minutes) = plan(rate, examples, 30..=200);
+            let (epochs, time) = plan(rate, examples, 30..=200);
             let batch = if examples < 200 { 8 } else { 16 };
             format!(
                 r#"[backbone]
@@ -79,7 +79,7 @@ kind = "classify"
 label_smoothing = 0.05
 
 [train]
-epochs = {epochs}  # about {minutes:.0} minutes on two cores
+epochs = {epochs}  # {time} on two cores
 batch_size = {batch}
 keep = "last"
 optimizer = {{ kind = "adamw", learning_rate = 3e-3, weight_decay = 0.05 }}
@@ -120,7 +120,7 @@ schedule = {{ kind = "cosine", warmup = 0.05 }}
         }
         Purpose::AnswerText { lengths: [source, target] } => {
             let rate = 1500.0 * 25.0 / (source + target) as f64;
-            let (epochs, minutes) = plan(rate, examples, 5..=40);
+            let (epochs, time) = plan(rate, examples, 5..=40);
             format!(
                 r#"[backbone]
 # An encoder reads the source, a decoder makes the target. Any causal stack does both with data.layout = "row".
@@ -134,7 +134,7 @@ decoder = {{ depth = 2, heads = 4 }}
 kind = "language-model"
 
 [train]
-epochs = {epochs}  # about {minutes:.0} minutes on two cores
+epochs = {epochs}  # {time} on two cores
 batch_size = 64
 clip_norm = 1.0
 optimizer = {{ kind = "adamw", learning_rate = 2e-3, betas = [0.9, 0.98], weight_decay = 0.01 }}
@@ -145,7 +145,7 @@ schedule = {{ kind = "cosine", warmup = 0.05 }}
         }
         Purpose::JudgeRecords { columns, number } => {
             let rate = 6000.0 * 8.0 / columns as f64;
-            let (epochs, minutes) = plan(rate, examples, 10..=100);
+            let (epochs, time) = plan(rate, examples, 10..=100);
             let task = if number { "regress" } else { "classify" };
             format!(
                 r#"[backbone]
@@ -162,7 +162,7 @@ dropout = 0.1
 kind = "{task}"
 
 [train]
-epochs = {epochs}  # about {minutes:.0} minutes on two cores
+epochs = {epochs}  # {time} on two cores
 batch_size = 32
 keep = "best"
 optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
@@ -172,7 +172,7 @@ schedule = {{ kind = "one-cycle" }}
         }
         Purpose::Forecast { length, horizon, channels } => {
             let rate = 2000.0 * 192.0 / ((length + horizon) * channels) as f64;
-            let (epochs, minutes) = plan(rate, examples, 3..=30);
+            let (epochs, time) = plan(rate, examples, 3..=30);
             format!(
                 r#"[backbone]
 # Attention among the tokens of a window; any mixer fits, see `ansatz list`.
@@ -187,7 +187,7 @@ dropout = 0.1
 kind = "forecast"
 
 [train]
-epochs = {epochs}  # about {minutes:.0} minutes on two cores
+epochs = {epochs}  # {time} on two cores
 batch_size = 32
 keep = "best"
 optimizer = {{ kind = "adamw", learning_rate = 1e-3, weight_decay = 0.0 }}
@@ -210,10 +210,14 @@ fn stages(side: usize) -> &'static str {
     }
 }
 
-/// Epochs that fill the budget at `rate` examples a second, and the minutes that they take.
-fn plan(rate: f64, examples: usize, range: std::ops::RangeInclusive<usize>) -> (usize, f64) {
+/// Epochs that fill the budget at `rate` examples a second, and the time that they take, in words.
+fn plan(rate: f64, examples: usize, range: std::ops::RangeInclusive<usize>) -> (usize, String) {
     let epochs = ((BUDGET * rate / examples as f64) as usize).clamp(*range.start(), *range.end());
-    (epochs, ((examples * epochs) as f64 / rate / 60.0).ceil())
+    let time = match ((examples * epochs) as f64 / rate / 60.0).ceil() {
+        minutes if minutes > 1.0 => format!("about {minutes:.0} minutes"),
+        _ => "a minute at most".to_owned(),
+    };
+    (epochs, time)
 }
 
 #[cfg(test)]
@@ -222,9 +226,9 @@ mod tests {
 
     #[test]
     fn the_budget_is_spent_within_bounds() {
-        assert_eq!(plan(1000.0, 18_000, 5..=60), (10, 3.0));
+        assert_eq!(plan(1000.0, 18_000, 5..=60), (10, "about 3 minutes".to_owned()));
         assert_eq!(plan(1000.0, 10, 5..=60).0, 60);
         assert_eq!(plan(1000.0, 1_000_000, 5..=60).0, 5);
-        assert_eq!(plan(1000.0, 60_000, 2..=2), (2, 2.0));
+        assert_eq!(plan(1000.0, 60_000, 1..=1), (1, "a minute at most".to_owned()));
     }
 }
