@@ -4,6 +4,7 @@ use ansatz_core::{Error, Result};
 use ansatz_run::{Latency, Measurement, Stage};
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::format;
 use crate::plot::{GRID, INK, SIZE, Source};
@@ -133,7 +134,8 @@ fn draw(svg: &mut String, points: &[(f64, f64)], figure: &str) -> Result<(), Str
         .map_err(|error| error.to_string())?;
     let number = |(index, point): (usize, &(f64, f64))| {
         let name = if index == 0 { "original".to_owned() } else { index.to_string() };
-        Text::new(name, *point, text(26.0))
+        let above = Pos::new(HPos::Center, VPos::Bottom);
+        EmptyElement::at(*point) + Text::new(name, (0, -14), text(26.0).pos(above))
     };
     chart.draw_series(points.iter().enumerate().map(number)).map_err(|error| error.to_string())?;
     drop(chart);
