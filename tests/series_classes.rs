@@ -100,7 +100,7 @@ fn series_of_any_length_are_learned_by_any_stem_and_told_from_each_other() {
         said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(answers.len(), 5);
     for (index, answer) in answers.iter().enumerate() {
-        assert_eq!(answer["example"], index + 1);
+        assert_eq!(answer["record"], index + 1);
         assert_eq!(answer["predictions"][0][0], ["rise", "fall"][index % 2], "{said}");
     }
     let sheet = ["data", "show", "slopes.toml", "--each", "3", "--out", "sheet.png"];
