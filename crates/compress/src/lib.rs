@@ -13,7 +13,7 @@
 //! let module = half.masks(&module)?.on(&device).hold(module);
 //! let eight_bits = QuantizeConfig::default();
 //! let module = eight_bits.quantize(module)?;
-//! # ansatz_core::Result::Ok(())
+//! # Ok::<(), ansatz_core::Error>(())
 //! ```
 
 mod layers;
