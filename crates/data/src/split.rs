@@ -1,6 +1,6 @@
 //! Dividing examples into parts, by seed or by content, the same way every time.
 
-use ansatz_core::{Error, Result};
+use ansatz_core::{ConfigError, Error, Result};
 use rand::seq::SliceRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,19 @@ pub enum Share {
 }
 
 impl Share {
+    /// Refuses a fraction out of range, which stands in a config under `name`.
+    ///
+    /// # Errors
+    /// With `name`, the fraction and its range.
+    pub fn check(self, name: &str) -> Result<(), ConfigError> {
+        match self {
+            Self::Fraction(fraction) if !(0.0..1.0).contains(&fraction) => {
+                Err(ConfigError::value(name, fraction.to_string(), "0 or more and below 1"))
+            }
+            Self::Fraction(_) | Self::Count(_) => Ok(()),
+        }
+    }
+
     /// How many of `total` examples this is.
     ///
     /// # Errors

@@ -94,13 +94,8 @@ impl Component for LabelledSeriesConfig {
             }
             self.stem.check(length, false)?;
         }
-        for (name, share) in [("test", self.test), ("validation", self.validation)] {
-            if let Share::Fraction(fraction) = share
-                && !(0.0..1.0).contains(&fraction)
-            {
-                return Err(ConfigError::value(name, fraction.to_string(), "0 or more and below 1"));
-            }
-        }
+        self.test.check("test")?;
+        self.validation.check("validation")?;
         if self.stem.is_apart() {
             let problem = "channels that are apart would each have a class of their own";
             return Err(ConfigError::value("stem.patches.layout", problem, "\"together\" or \"grid\""));

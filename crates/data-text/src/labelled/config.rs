@@ -111,13 +111,8 @@ impl Component for LabelledTextConfig {
         if !(1..=1 << 20).contains(&self.length) {
             return Err(ConfigError::value("length", self.length.to_string(), "1 up to 1048576"));
         }
-        for (name, share) in [("test", self.test), ("validation", self.validation)] {
-            if let Share::Fraction(fraction) = share
-                && !(0.0..1.0).contains(&fraction)
-            {
-                return Err(ConfigError::value(name, fraction.to_string(), "0 or more and below 1"));
-            }
-        }
+        self.test.check("test")?;
+        self.validation.check("validation")?;
         if !(0.0..1.0).contains(&self.token_dropout) {
             let problem = format!("a probability of {}", self.token_dropout);
             return Err(ConfigError::value("token_dropout", problem, "0 up to but not including 1"));

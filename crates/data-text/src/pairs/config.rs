@@ -98,13 +98,8 @@ impl Component for PairsConfig {
                 return Err(ConfigError::value(name, problem, "a tokenizer file, or no such key"));
             }
         }
-        for (name, share) in [("test", self.test), ("validation", self.validation)] {
-            if let Share::Fraction(fraction) = share
-                && !(0.0..1.0).contains(&fraction)
-            {
-                return Err(ConfigError::value(name, fraction.to_string(), "0 or more and below 1"));
-            }
-        }
+        self.test.check("test")?;
+        self.validation.check("validation")?;
         Ok(())
     }
 }

@@ -75,15 +75,10 @@ impl SplitConfig {
     /// With the key, what it says and its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         for (name, share) in [("test", self.test), ("validation", self.validation)] {
-            match share {
-                Share::Fraction(fraction) if !(0.0..1.0).contains(&fraction) => {
-                    return Err(ConfigError::value(name, fraction.to_string(), "0 or more and below 1"));
-                }
-                Share::Count(count) if matches!(self.by, SplitBy::Bucket(_)) => {
-                    let problem = format!("a count of {count} of hundred buckets");
-                    return Err(ConfigError::value(name, problem, "{ fraction = … }"));
-                }
-                _ => {}
+            share.check(name)?;
+            if let (Share::Count(count), SplitBy::Bucket(_)) = (share, &self.by) {
+                let problem = format!("a count of {count} of hundred buckets");
+                return Err(ConfigError::value(name, problem, "{ fraction = … }"));
             }
         }
         match &self.by {
