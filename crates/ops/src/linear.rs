@@ -28,6 +28,10 @@ use crate::quantized::{dense, is_quantized};
 /// When the shapes do not fit each other.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     if !is_quantized(&weight) {
+        #[cfg(feature = "flex")]
+        if let Some(y) = crate::flex::linear(&x, &weight, bias.as_ref()) {
+            return y;
+        }
         return module::linear(x, weight, bias);
     }
     let [inputs, outputs] = weight.dims();
@@ -241,17 +245,56 @@ mod tests {
     }
 
     #[test]
-    fn floats_and_their_gradients_have_the_bits_of_burns_own_module() {
+    fn floats_and_their_gradients_are_those_of_burns_own_module() {
         let device = Device::flex().autodiff();
-        let ours = LinearConfig::new(9, 5).init(&device);
-        let theirs = burn::nn::Linear { weight: ours.weight.clone(), bias: ours.bias.clone() };
-        let x = random([4, 9], &device).require_grad();
+        for ([batch, length, inputs, outputs], bias) in [
+            ([4, 1, 9, 5], true),
+            ([1, 1, 1, 1], false),
+            ([3, 200, 70, 90], true),
+            ([2, 40, 300, 330], false),
+        ] {
+            let ours = LinearConfig::new(inputs, outputs).with_bias(bias).init(&device);
+            let theirs = burn::nn::Linear { weight: ours.weight.clone(), bias: ours.bias.clone() };
+            let x = random([batch, length, inputs], &device).require_grad();
+            let run = |y: Tensor<3>| {
+                let gradients = y.clone().powi_scalar(2).sum().backward();
+                let of_bias = ours.bias.as_ref().map(|bias| bias.val().grad(&gradients).expect("tracked"));
+                let of_x = x.grad(&gradients).expect("tracked");
+                (y.inner(), of_x, ours.weight.val().grad(&gradients).expect("tracked"), of_bias)
+            };
+            let (found, expected) = (run(ours.forward(x.clone())), run(theirs.forward(x.clone())));
+            let what = format!("{batch} {length} {inputs} {outputs}");
+            assert_close(&found.0, &expected.0, &what);
+            assert_close(&found.1, &expected.1, &format!("{what}: x"));
+            assert_close(&found.2, &expected.2, &format!("{what}: weight"));
+            assert_eq!(found.3.is_some(), bias);
+            if let (Some(found), Some(expected)) = (found.3, expected.3) {
+                assert_close(&found, &expected, &format!("{what}: bias"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tied_weight_learns_from_both_its_uses() {
+        let device = Device::flex().autodiff();
+        let (x, table) = (random([6, 4], &device), random([7, 4], &device).require_grad());
         let run = |y: Tensor<2>| {
-            let gradients = y.clone().powi_scalar(2).sum().backward();
-            let of = |gradient: Option<Tensor<2>>| gradient.expect("tracked").into_data();
-            (y.into_data(), of(x.grad(&gradients)), of(ours.weight.val().grad(&gradients)))
+            let gradients = (y + table.clone().sum_dim(1).transpose()).powi_scalar(2).sum().backward();
+            table.grad(&gradients).expect("tracked")
         };
-        assert_eq!(run(ours.forward(x.clone())), run(theirs.forward(x.clone())));
+        let found = run(linear(x.clone(), table.clone().transpose(), None));
+        let expected = run(x.matmul(table.clone().transpose()));
+        assert_close(&found, &expected, "table");
+    }
+
+    #[test]
+    fn a_weight_that_does_not_learn_lets_gradients_through() {
+        let device = Device::flex().autodiff();
+        let (x, weight) = (random([6, 4], &device).require_grad(), random([4, 3], &device));
+        let gradients = linear(x.clone(), weight.clone(), None).sum().backward();
+        let expected = Tensor::<2>::ones([6, 3], &device).matmul(weight.clone().transpose()).inner();
+        assert_close(&x.grad(&gradients).expect("tracked"), &expected, "x");
+        assert!(weight.grad(&gradients).is_none());
     }
 
     #[test]

@@ -17,10 +17,13 @@ pub(super) unsafe fn fill_chunks(
     fill: impl Fn(usize, &mut [MaybeUninit<f32>]) + Sync,
 ) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
-    values.spare_capacity_mut()[..length]
-        .par_chunks_mut(chunk.max(1))
-        .enumerate()
-        .for_each(|(index, chunk)| fill(index, chunk));
+    let spare = &mut values.spare_capacity_mut()[..length];
+    if length <= chunk {
+        // Another thread would take longer to wake than most such chunks to fill.
+        fill(0, spare);
+    } else {
+        spare.par_chunks_mut(chunk.max(1)).enumerate().for_each(|(index, chunk)| fill(index, chunk));
+    }
     // SAFETY: the capacity is at least `length`, and `fill` has written every chunk; a fill that panics
     // does not come here.
     unsafe { values.set_len(length) };
