@@ -1,6 +1,6 @@
 //! Layers of a recurrent cell, as PyTorch's `RNN`, `LSTM` and `GRU` have them.
 
-use ansatz_ops::{Cell, Linear, recurrence};
+use ansatz_ops::{Cell, Linear, Observed, observe, recurrence};
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
@@ -60,7 +60,13 @@ impl Direction {
         };
         // One matrix product for all times.
         let inputs = self.input.forward(tokens);
+        let initial = state.clone();
         let all = recurrence(self.cell, inputs, weight, bias, state, real);
+        // What W was multiplied with: the hidden state before each time.
+        observe(self.hidden.weight.id, || {
+            let states = Tensor::cat(vec![initial.narrow(0, 0, 1), all.clone()], 0);
+            Observed::Rows(states.narrow(0, 0, length).reshape([length * batch, hidden]))
+        });
         // The last hidden state, and behind it the cell, where there is one.
         let last = all.clone().narrow(0, length - 1, self.cell.states());
         let hidden = if self.cell.states() == 1 { all } else { all.narrow(0, 0, length) };
