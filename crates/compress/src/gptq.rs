@@ -92,7 +92,9 @@ impl<S: Fn(usize) -> usize> Choice for Rounding<'_, S> {
             return;
         }
         for (output, row) in self.outputs.clone().zip(rows.values.chunks_exact(rows.columns)) {
-            let kept = columns.clone().filter(|column| self.weight.values[self.weight.index(output, *column)] != 0.0);
+            let kept = columns
+                .clone()
+                .filter(|column| self.weight.values[self.weight.index(output, *column)] != 0.0);
             let largest = kept.map(|column| row[column].abs() as f32).fold(0.0, f32::max);
             let scale = (self.scale_of)(self.weight.index(output, columns.start));
             self.rounded.scales[scale] = scale_for(largest, self.bits, self.per);
@@ -183,7 +185,8 @@ mod tests {
                     && j % (size * window) == 0
                 {
                     let group = &row[j..j + size * window];
-                    let largest = group.iter().fold(0.0, |largest: f32, value| largest.max(value.abs() as f32));
+                    let largest =
+                        group.iter().fold(0.0, |largest: f32, value| largest.max(value.abs() as f32));
                     rounded.scales[scale_of(index)] = scale_for(largest, bits, per);
                 }
                 let scale = rounded.scales[scale_of(index)];
@@ -278,7 +281,8 @@ mod tests {
         // More columns than a block, and groups that do not divide one.
         let (inputs, outputs) = (300, 6);
         let drawn = |count: usize, step: u64| {
-            (0..count as u64).map(move |i| ((i * step + 7919) * 2_654_435_761 % 1_000_003) as f64 / 500_001.5 - 1.0)
+            (0..count as u64)
+                .map(move |i| ((i * step + 7919) * 2_654_435_761 % 1_000_003) as f64 / 500_001.5 - 1.0)
         };
         let values: Vec<f32> = drawn(inputs * outputs, 31).map(|value| value as f32).collect();
         let weight = weight(Kind::Matrix, &[inputs, outputs], &values);
@@ -287,7 +291,8 @@ mod tests {
         for per in [Granularity::Axis(1), Granularity::Group(50), Granularity::Group(150)] {
             let fast = compensated(&weight, &hessian, 4, per).unwrap();
             assert_eq!(fast, naive(&weight, &h, 4, per), "{per:?}");
-            let [best, plain] = [&fast, &round(&weight, 4, per)].map(|rounded| error(&weight, &h, rounded, per));
+            let [best, plain] =
+                [&fast, &round(&weight, 4, per)].map(|rounded| error(&weight, &h, rounded, per));
             assert!(best < 0.6 * plain, "{per:?}: {best} {plain}");
         }
     }

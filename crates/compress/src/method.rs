@@ -101,8 +101,7 @@ mod tests {
     use ansatz_ops::{dense, is_quantized};
     use burn::tensor::Tensor;
 
-    const WEIGHTS: [&str; 4] =
-        ["convolution.conv.weight", "twins.0.weight", "twins.1.weight", "last.weight"];
+    const WEIGHTS: [&str; 4] = ["convolution.conv.weight", "twins.0.weight", "twins.1.weight", "last.weight"];
 
     fn plain() -> Option<CalibrationConfig> {
         Some(CalibrationConfig { unseen: Unseen::Plain, ..CalibrationConfig::default() })

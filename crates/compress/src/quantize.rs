@@ -150,7 +150,10 @@ impl QuantizeConfig {
     pub fn quantize<M: Module>(&self, module: M) -> Result<M> {
         let weights = self.select(weights(&module))?;
         self.refuse_examples_missing()?;
-        Ok(quantized_as(module, weights.iter().map(|weight| (weight.name.clone(), self.plain(weight))).collect()))
+        Ok(quantized_as(
+            module,
+            weights.iter().map(|weight| (weight.name.clone(), self.plain(weight))).collect(),
+        ))
     }
 
     /// A weight rounded to the nearest.

@@ -31,8 +31,14 @@ pub(crate) fn sparse_gpt(weight: &Weight, hessian: &Hessian, pattern: &Pattern) 
         let outputs = each * group..each * (group + 1);
         let mut rows = rows(weight, outputs.clone());
         let window = weight.columns() / weight.inputs().max(1);
-        let mut choice =
-            Sparing { weight, outputs: outputs.clone(), pattern, window, upper: &upper, kept: &mut pruned.kept };
+        let mut choice = Sparing {
+            weight,
+            outputs: outputs.clone(),
+            pattern,
+            window,
+            upper: &upper,
+            kept: &mut pruned.kept,
+        };
         compensate(&mut rows, &upper, &mut choice);
         for (output, row) in outputs.zip(rows.values.chunks_exact(rows.columns)) {
             for (column, value) in row.iter().enumerate() {
@@ -82,8 +88,9 @@ impl Choice for Sparing<'_> {
             Pattern::Unstructured { ratio, .. } => {
                 let places = self.outputs.clone().enumerate();
                 let places = places.flat_map(|(row, _)| columns.clone().map(move |column| (row, column)));
-                let mut order: Vec<(f64, usize)> =
-                    places.map(|(row, column)| (self.loss(rows, row, column), self.index(row, column))).collect();
+                let mut order: Vec<(f64, usize)> = places
+                    .map(|(row, column)| (self.loss(rows, row, column), self.index(row, column)))
+                    .collect();
                 // So many that the share is met by all columns up to here.
                 let until = |column: usize| (ratio * (self.outputs.len() * column) as f64).round() as usize;
                 let go = (until(columns.end) - until(columns.start)).min(order.len());
@@ -246,7 +253,8 @@ mod tests {
         // More columns than are looked at together.
         let (inputs, outputs) = (300, 8);
         let drawn = |count: usize, step: u64| {
-            (0..count as u64).map(move |i| ((i * step + 7919) * 2_654_435_761 % 1_000_003) as f64 / 500_001.5 - 1.0)
+            (0..count as u64)
+                .map(move |i| ((i * step + 7919) * 2_654_435_761 % 1_000_003) as f64 / 500_001.5 - 1.0)
         };
         let values: Vec<f32> = drawn(inputs * outputs, 31).map(|value| value as f32).collect();
         let weight = weight(Kind::Matrix, &[inputs, outputs], &values);

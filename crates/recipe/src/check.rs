@@ -1,9 +1,10 @@
 //! Whether a recipe fits a run, before any work starts.
 
 use ansatz_compress::{Weight, is_any_quantized, weights};
-use ansatz_core::{Error, Result};
+use ansatz_core::{Error, Part, Result};
 use ansatz_run::{Experiment, Trained};
 
+use crate::examples::no_examples;
 use crate::training::Lesson;
 use crate::{Recipe, Step, Workshop};
 
@@ -12,6 +13,8 @@ struct Expected {
     experiment: Experiment,
     weights: Vec<Weight>,
     quantized: bool,
+    /// Those of the training part.
+    examples: usize,
 }
 
 /// Refuses a recipe that does not fit the run `original`.
@@ -21,11 +24,12 @@ struct Expected {
 /// with settings, data or a teacher that do not fit.
 pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
     // Figures need the data, and so do they before a single step is taken.
-    original.plan.data.open(workshop.places)?;
+    let data = original.plan.data.open(workshop.places)?;
     let mut expected = Expected {
         experiment: original.experiment.clone(),
         weights: weights(&original.model),
         quantized: is_any_quantized(&original.model),
+        examples: data.examples(Part::Train),
     };
     for (index, step) in recipe.step.iter().enumerate() {
         expected.pass(step, original, workshop).map_err(|error| within(error, index, step))?;
@@ -36,8 +40,12 @@ pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>
 impl Expected {
     fn pass(&mut self, step: &Step, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
         match step {
-            Step::Prune(config) => config.select(self.weights.clone()).map(drop),
+            Step::Prune(config) => {
+                self.examples_for(config.calibration().is_some())?;
+                config.select(self.weights.clone()).map(drop)
+            }
             Step::Quantize(config) => {
+                self.examples_for(config.calibration().is_some())?;
                 for done in config.select(self.weights.clone())? {
                     self.weights.retain(|weight| weight.name != done.name);
                 }
@@ -60,9 +68,15 @@ impl Expected {
         if !lesson.goes_on {
             self.weights = weights(&model);
             self.quantized = false;
+            // What trains has something to train with.
+            self.examples = self.examples.max(1);
         }
         self.experiment = lesson.experiment;
         Ok(())
+    }
+
+    fn examples_for(&self, needed: bool) -> Result<()> {
+        if needed && self.examples == 0 { Err(no_examples()) } else { Ok(()) }
     }
 
     fn still_float(&self) -> Result<()> {

@@ -103,9 +103,7 @@ pub fn gather<S: Statistic, M: Module, B>(
 ) -> Result<BTreeMap<String, S>> {
     let wanted = identities(module, names)?;
     let observer = Rc::new(RefCell::new(Gathering::<S> { wanted, found: BTreeMap::new() }));
-    observing(&observer, || {
-        examples.batches.iter().try_for_each(|batch| (examples.forward)(module, batch))
-    })?;
+    observing(&observer, || examples.batches.iter().try_for_each(|batch| (examples.forward)(module, batch)))?;
     let found = std::mem::take(&mut observer.borrow_mut().found);
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
 use ansatz_core::{Error, Result};
@@ -118,7 +118,7 @@ impl Observer for Order {
             Observed::Picture { picture, options, .. } => (picture.into_data(), options.groups),
         };
         let mut hasher = DefaultHasher::new();
-        data.bytes().hash(&mut hasher);
+        hasher.write(&data.bytes()[..]);
         self.met.push(Sight { name, inputs: hasher.finish(), groups });
     }
 }

@@ -82,7 +82,8 @@ mod tests {
             let weight = random([8, 4 / groups, kernel[0], kernel[1]], &device);
             let expected = conv2d(picture.clone(), weight.clone(), None, options.clone());
             let [batch, outputs, height, width] = expected.dims();
-            let expected = expected.swap_dims(0, 1).reshape([groups, outputs / groups, batch * height * width]);
+            let expected =
+                expected.swap_dims(0, 1).reshape([groups, outputs / groups, batch * height * width]);
             let mut found = None;
             columns(&Observed::Picture { picture, kernel, options }, |x| {
                 let [_, inputs, _] = x.dims();
