@@ -45,7 +45,9 @@ mod rounding;
 mod sparse_gpt;
 mod weights;
 
-pub use calibrate::{CalibrationConfig, Examples, Hessian, Norms, Statistic, Unseen, columns, gather};
+pub use calibrate::{
+    CalibrationConfig, Examples, Hessian, Norms, Statistic, Unseen, check_seen, columns, gather,
+};
 pub use criterion::Criterion;
 pub use layers::Layers;
 pub use method::Method;
