@@ -1,7 +1,7 @@
 //! A convolution of each channel by itself: the mixer of ConvNeXt.
 
 use ansatz_core::{BoxedMixer, Build, Component, ConfigError, Context, Mixer, MixerConfig, Registry, Result};
-use ansatz_ops::convolution;
+use ansatz_ops::convolve;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d};
@@ -78,11 +78,10 @@ pub struct DepthwiseConvolution {
 
 impl Mixer for DepthwiseConvolution {
     fn forward(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
-        let Conv2d { weight, bias, kernel_size, groups, .. } = &self.convolution;
+        let Conv2d { kernel_size, groups, .. } = &self.convolution;
         let around = kernel_size.map(|side| side / 2);
         let options = ConvOptions::new([1; 2], around, [1; 2], *groups);
-        let bias = bias.as_ref().map(|bias| bias.val());
-        on_grid(tokens, context, |picture| convolution(picture, weight.val(), bias, options))
+        on_grid(tokens, context, |picture| convolve(picture, &self.convolution, options))
     }
 
     fn flops(&self, length: usize) -> u64 {

@@ -1,7 +1,7 @@
 //! Patches that may overlap: how a picture becomes coarser between stages.
 
 use ansatz_core::{ConfigError, Features, Grid, Layer};
-use ansatz_ops::convolution;
+use ansatz_ops::convolve;
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -88,9 +88,7 @@ impl Embedding {
         let grid = features.grid.expect("a hierarchy is built for pictures only");
         let EmbeddingConfig { stride, padding, .. } = self.config;
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
-        let bias = self.convolution.bias.as_ref().map(|bias| bias.val());
-        let picture =
-            convolution(grid.picture(features.tokens), self.convolution.weight.val(), bias, options);
+        let picture = convolve(grid.picture(features.tokens), &self.convolution, options);
         Features { shared: features.shared, ..Features::of_picture(picture) }
     }
 

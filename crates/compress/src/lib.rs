@@ -15,14 +15,42 @@
 //! let module = eight_bits.quantize(module)?;
 //! # Ok::<(), ansatz_core::Error>(())
 //! ```
+//!
+//! Methods that look at what the weights meet are shown [`Examples`]: [`QuantizeConfig::quantize_with`] and
+//! [`PruneConfig::prune_with`]. The layers of the module must show it, as those of `ansatz_ops` do
+//! ([`observing`](ansatz_ops::observing())); burn's own do not.
+//!
+//! ```
+//! # use ansatz_compress::*;
+//! # use burn::tensor::{Distribution, Tensor};
+//! # let device = ansatz_device::open("cpu").unwrap();
+//! # let module = ansatz_ops::LinearConfig::new(32, 8).init(&device);
+//! # let batches = [Tensor::<2>::random([256, 32], Distribution::Default, &device)];
+//! let forward = |module: &ansatz_ops::Linear, x: &Tensor<2>| Ok(drop(module.forward(x.clone())));
+//! let examples = Examples { batches: &batches, forward: &forward };
+//! let three_bits = QuantizeConfig { bits: 3, method: Method::Gptq, ..QuantizeConfig::default() };
+//! let module = three_bits.quantize_with(module, &examples)?;
+//! # Ok::<(), ansatz_core::Error>(())
+//! ```
 
+mod calibrate;
+mod compensate;
+mod criterion;
+mod gptq;
 mod layers;
+mod method;
 mod prune;
 mod quantize;
 mod rounding;
+mod sparse_gpt;
 mod weights;
 
+pub use calibrate::{
+    CalibrationConfig, Examples, Hessian, Norms, Statistic, Unseen, check_seen, columns, gather,
+};
+pub use criterion::Criterion;
 pub use layers::Layers;
+pub use method::Method;
 pub use prune::{Misfits, Pattern, PruneConfig, Scope};
 pub use quantize::{QuantizeConfig, Scales, Ungrouped};
 pub use weights::{Kind, Weight, is_any_quantized, weights, zeros};

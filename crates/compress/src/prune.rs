@@ -6,16 +6,23 @@ use burn::module::Module;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::calibrate::CalibrationConfig;
+use crate::criterion::Criterion;
 use crate::{Layers, Weight, weights};
 
-/// Leaves out the values of least magnitude: they become zero, and stay zero through later steps.
+/// Leaves out the values that matter least: they become zero, and stay zero through later steps.
 ///
-/// Han et al., "Learning both weights and connections for efficient neural networks", 2015, section 3.
+/// By magnitude: Han et al., "Learning both weights and connections for efficient neural networks", 2015, section 3.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PruneConfig {
     /// Which values may go together.
     pub pattern: Pattern,
+    /// By what it is decided which go.
+    pub criterion: Criterion,
+    /// The examples that a criterion is shown which looks at inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationConfig>,
     /// Dotted names of the weights that are pruned, or of what they lie in; empty: all matrices of linear layers and
     /// kernels of convolutions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,6 +74,8 @@ pub enum Scope {
     Global,
     /// Those of each weight.
     Layer,
+    /// Those of each output of each weight.
+    Output,
 }
 
 /// What is done with a weight that a pattern does not fit.
@@ -87,6 +96,7 @@ impl PruneConfig {
     /// # Errors
     /// With the path of the value at fault.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_criterion()?;
         match self.pattern {
             Pattern::Unstructured { ratio, .. } if !(ratio > 0.0 && ratio < 1.0) => Err(ConfigError::value(
                 "pattern.unstructured.ratio",
@@ -102,27 +112,43 @@ impl PruneConfig {
         }
     }
 
-    /// Which values of `module` stay. What is zero already counts among the least.
+    /// Which values of `module` stay, by magnitude. What is zero already counts among the least.
     ///
     /// # Errors
-    /// When a value is out of range, a name is unknown, or the pattern does not fit a weight.
+    /// When a value is out of range, a name is unknown, or the pattern does not fit a weight; and when the criterion needs
+    /// examples, which [`PruneConfig::prune_with`] takes.
     pub fn masks<M: Module>(&self, module: &M) -> Result<Masks> {
         let weights = self.select(weights(module))?;
-        let kept = match self.pattern {
-            Pattern::Unstructured { ratio, scope: Scope::Global } => largest_of_all(&weights, ratio),
+        if self.calibration().is_some() {
+            return Err(Error::input(
+                "criterion",
+                "it decides by what a network meets, and there are no examples",
+                "criterion = \"magnitude\" where there are none",
+                "call PruneConfig::prune_with",
+            ));
+        }
+        let mut masks = Masks::default();
+        for (weight, kept) in weights.iter().zip(self.kept(&weights)) {
+            masks.add(&weight.name, Mask { shape: weight.shape.clone(), kept });
+        }
+        Ok(masks)
+    }
+
+    /// Which values of `weights` stay, those of least magnitude going first.
+    pub(crate) fn kept(&self, weights: &[Weight]) -> Vec<Vec<bool>> {
+        match self.pattern {
+            Pattern::Unstructured { ratio, scope: Scope::Global } => largest_of_all(weights, ratio),
             Pattern::Unstructured { ratio, scope: Scope::Layer } => weights
                 .iter()
                 .flat_map(|weight| largest_of_all(std::slice::from_ref(weight), ratio))
                 .collect(),
+            Pattern::Unstructured { ratio, scope: Scope::Output } => {
+                weights.iter().map(|weight| largest_of_outputs(weight, ratio)).collect()
+            }
             Pattern::NOfM { keep, of, .. } => {
                 weights.iter().map(|weight| largest_of_each(weight, keep, of)).collect()
             }
-        };
-        let mut masks = Masks::default();
-        for (weight, kept) in weights.iter().zip(kept) {
-            masks.add(&weight.name, Mask { shape: weight.shape.clone(), kept });
         }
-        Ok(masks)
     }
 
     /// The weights that are pruned.
@@ -175,6 +201,19 @@ fn largest_of_all(weights: &[Weight], ratio: f64) -> Vec<Vec<bool>> {
     weights.iter().map(|weight| kept.by_ref().take(weight.values.len()).collect()).collect()
 }
 
+/// The share `1 − ratio` of the values of each output whose magnitudes are largest; among equals the first.
+fn largest_of_outputs(weight: &Weight, ratio: f64) -> Vec<bool> {
+    let columns = weight.columns();
+    let pruned = (ratio * columns as f64).round() as usize;
+    let mut kept = vec![true; weight.values.len()];
+    for output in 0..weight.outputs() {
+        let mut order: Vec<usize> = (0..columns).map(|column| weight.index(output, column)).collect();
+        order.sort_by(|a, b| weight.values[*b].abs().total_cmp(&weight.values[*a].abs()));
+        order.iter().rev().take(pruned).for_each(|index| kept[*index] = false);
+    }
+    kept
+}
+
 /// Of each `of` inputs of an output the `keep` of largest magnitude; among equals the first. A kernel's windows are
 /// looked at place by place.
 fn largest_of_each(weight: &Weight, keep: usize, of: usize) -> Vec<bool> {
@@ -219,6 +258,11 @@ mod tests {
             ("pattern = { n-of-m = { keep = 0, of = 4 } }", "pattern.n-of-m.keep"),
             ("pattern = { n-of-m = { keep = 2, of = 4, ratio = 0.5 } }", "unexpected keys"),
             ("ratio = 0.5", "unknown field"),
+            ("criterion = \"wander\"", "unknown variant"),
+            ("criterion = \"wanda\"", "scope = \"output\""),
+            ("criterion = \"sparse-gpt\"", "scope = \"layer\""),
+            ("calibration = { examples = 8 }", "sees no examples"),
+            ("criterion = \"wanda\"\ncalibration = { examples = 0 }", "nonzero"),
         ] {
             let message = config(text).unwrap_err();
             assert!(message.contains(problem), "{text}: {message}");
@@ -302,6 +346,33 @@ mod tests {
                         prop_assert!(go.iter().all(|index| weight.values[*index].abs() <= least));
                     }
                 }
+            }
+        }
+
+        #[test]
+        fn the_least_of_each_output_go(
+            ratio in 0.01_f64..0.99,
+            inputs in 1_usize..6,
+            outputs in 1_usize..5,
+            matrix in any::<bool>(),
+            values in prop::collection::vec(-1.0_f32..1.0, 5 * 5 * 2),
+        ) {
+            let (kind, shape) = match matrix {
+                true => (Kind::Matrix, vec![inputs, outputs]),
+                false => (Kind::Kernel, vec![outputs, inputs, 2]),
+            };
+            let values = values[..shape.iter().product()].to_vec();
+            let weight = Weight { name: String::new(), kind, shape, values };
+            let kept = largest_of_outputs(&weight, ratio);
+            for output in 0..outputs {
+                let row: Vec<usize> = match matrix {
+                    true => (0..inputs).map(|input| input * outputs + output).collect(),
+                    false => (0..2 * inputs).map(|place| output * 2 * inputs + place).collect(),
+                };
+                let (stay, go): (Vec<usize>, Vec<usize>) = row.iter().partition(|index| kept[**index]);
+                prop_assert_eq!(go.len(), (ratio * row.len() as f64).round() as usize);
+                let least = stay.iter().map(|index| weight.values[*index].abs()).fold(f32::INFINITY, f32::min);
+                prop_assert!(go.iter().all(|index| weight.values[*index].abs() <= least));
             }
         }
 

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::calibrate::CalibrationConfig;
+use crate::method::Method;
 use crate::rounding::{Rounded, round};
 use crate::weights::Path;
 use crate::{Kind, Layers, Weight, weights};
@@ -23,6 +25,11 @@ pub struct QuantizeConfig {
     pub bits: u32,
     /// Which weights share a scale.
     pub scales: Scales,
+    /// How whole numbers are found.
+    pub method: Method,
+    /// The examples that a method is shown which looks at inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationConfig>,
     /// Dotted names of the weights that are quantized, or of what they lie in; empty: all matrices of linear layers and
     /// kernels of convolutions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -34,7 +41,14 @@ pub struct QuantizeConfig {
 
 impl Default for QuantizeConfig {
     fn default() -> Self {
-        Self { bits: 8, scales: Scales::Output, only: Vec::new(), except: Vec::new() }
+        Self {
+            bits: 8,
+            scales: Scales::Output,
+            method: Method::Round,
+            calibration: None,
+            only: Vec::new(),
+            except: Vec::new(),
+        }
     }
 }
 
@@ -76,6 +90,7 @@ impl QuantizeConfig {
     /// # Errors
     /// With the path of the value at fault.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_method()?;
         if !(2..=8).contains(&self.bits) {
             return Err(ConfigError::value(
                 "bits",
@@ -127,21 +142,28 @@ impl QuantizeConfig {
         Ok(selected)
     }
 
-    /// The same module with quantized weights.
+    /// The same module with quantized weights, each rounded to the nearest.
     ///
     /// # Errors
-    /// When a value is out of range, a name is unknown, or groups do not fit a weight.
+    /// When a value is out of range, a name is unknown, or groups do not fit a weight; and when the method needs examples,
+    /// which [`QuantizeConfig::quantize_with`] takes.
     pub fn quantize<M: Module>(&self, module: M) -> Result<M> {
         let weights = self.select(weights(&module))?;
-        let rounded = weights.into_iter().map(|weight| {
-            let per = self.granularity(&weight);
-            let rounded = round(&weight, self.bits, per);
-            (weight.name, (rounded, per))
-        });
-        Ok(module.map(&mut Quantizing { path: Path::default(), rounded: rounded.collect() }))
+        self.refuse_examples_missing()?;
+        Ok(quantized_as(
+            module,
+            weights.iter().map(|weight| (weight.name.clone(), self.plain(weight))).collect(),
+        ))
     }
 
-    fn granularity(&self, weight: &Weight) -> Granularity {
+    /// A weight rounded to the nearest.
+    pub(crate) fn plain(&self, weight: &Weight) -> (Rounded, Granularity) {
+        let per = self.granularity(weight);
+        (round(weight, self.bits, per), per)
+    }
+
+    /// Which values of a weight share a scale.
+    pub(crate) fn granularity(&self, weight: &Weight) -> Granularity {
         let output = match weight.kind {
             Kind::Matrix => Granularity::Axis(1),
             Kind::Kernel => Granularity::Axis(0),
@@ -153,6 +175,11 @@ impl QuantizeConfig {
             Scales::Group { .. } => output,
         }
     }
+}
+
+/// The same module with these weights, by their names.
+pub(crate) fn quantized_as<M: Module>(module: M, rounded: BTreeMap<String, (Rounded, Granularity)>) -> M {
+    module.map(&mut Quantizing { path: Path::default(), rounded })
 }
 
 struct Quantizing {
@@ -198,6 +225,9 @@ mod tests {
             ("scales = { group = { size = 256 } }", "scales.group.size"),
             ("scales = \"channel\"", "unknown variant"),
             ("zero_point = true", "unknown field"),
+            ("method = \"gtpq\"", "unknown variant"),
+            ("calibration = { examples = 8 }", "sees no examples"),
+            ("method = \"gptq\"\ncalibration = { example = 8 }", "unknown field"),
         ] {
             let message = config(text).unwrap_err();
             assert!(message.contains(problem), "{text}: {message}");

@@ -17,28 +17,41 @@ pub(crate) struct Rounded {
 /// Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018,
 /// equation 1 with a zero point of 0. What is zero stays zero. The scales of groups are bfloat16 numbers, rounded up.
 pub(crate) fn round(weight: &Weight, bits: u32, per: Granularity) -> Rounded {
-    let largest = f32::from(i8::MAX >> (8 - bits));
     let scale_of = scale_index(weight, per);
     let mut scales = vec![0.0_f32; 1 + (0..weight.values.len()).map(&scale_of).max().unwrap_or(0)];
     for (index, value) in weight.values.iter().enumerate() {
         let scale = &mut scales[scale_of(index)];
         *scale = scale.max(value.abs());
     }
-    for scale in &mut scales {
-        // Any scale gives zeros back.
-        *scale = if *scale > 0.0 { *scale / largest } else { 1.0 };
-        if matches!(per, Granularity::Group(_)) {
-            *scale = f32::from_bits((scale.to_bits() + 0xffff) & 0xffff_0000);
-        }
+    scales.iter_mut().for_each(|scale| *scale = scale_for(*scale, bits, per));
+    let codes = weight.values.iter().enumerate();
+    let codes = codes.map(|(index, value)| code(*value, scales[scale_of(index)], bits)).collect();
+    Rounded { codes, scales }
+}
+
+/// The largest code of so many bits.
+fn largest_code(bits: u32) -> f32 {
+    f32::from(i8::MAX >> (8 - bits))
+}
+
+/// The scale of values of which `largest` is the largest magnitude.
+pub(crate) fn scale_for(largest: f32, bits: u32, per: Granularity) -> f32 {
+    // Any scale gives zeros back.
+    let scale = if largest > 0.0 { largest / largest_code(bits) } else { 1.0 };
+    match per {
+        Granularity::Group(_) => f32::from_bits((scale.to_bits() + 0xffff) & 0xffff_0000),
+        _ => scale,
     }
-    let code = |(index, value): (usize, &f32)| {
-        (value / scales[scale_of(index)]).round().clamp(-largest, largest) as i8
-    };
-    Rounded { codes: weight.values.iter().enumerate().map(code).collect(), scales }
+}
+
+/// The code that is nearest to a value.
+pub(crate) fn code(value: f32, scale: f32, bits: u32) -> i8 {
+    let largest = largest_code(bits);
+    (value / scale).round().clamp(-largest, largest) as i8
 }
 
 /// Which scale each value has, both counted row by row.
-fn scale_index(weight: &Weight, per: Granularity) -> impl Fn(usize) -> usize + use<> {
+pub(crate) fn scale_index(weight: &Weight, per: Granularity) -> impl Fn(usize) -> usize + use<> {
     let (inputs, outputs, kind) = (weight.inputs(), weight.outputs(), weight.kind);
     let window: usize = weight.shape[2..].iter().product();
     move |index| {

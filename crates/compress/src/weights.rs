@@ -44,6 +44,22 @@ impl Weight {
     pub fn outputs(&self) -> usize {
         self.shape[1 - self.input_axis()]
     }
+
+    /// How many values each output has: its inputs, of a kernel with their windows.
+    pub(crate) fn columns(&self) -> usize {
+        match self.kind {
+            Kind::Matrix => self.shape[0],
+            Kind::Kernel => self.shape[1..].iter().product(),
+        }
+    }
+
+    /// Where the value of an output and one of its columns stands.
+    pub(crate) fn index(&self, output: usize, column: usize) -> usize {
+        match self.kind {
+            Kind::Matrix => column * self.shape[1] + output,
+            Kind::Kernel => output * self.columns() + column,
+        }
+    }
 }
 
 /// The weights of `module` that can be compressed, in the module's order: those of burn's and our linear layers and of

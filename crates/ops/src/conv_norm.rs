@@ -4,6 +4,7 @@ use crate::convolution::convolution;
 #[cfg(feature = "flex")]
 use crate::flex::integer::Finish;
 use crate::normalization::batch_norm;
+use crate::observe::{Observed, observe};
 use crate::quantized::dense;
 #[cfg(feature = "flex")]
 use crate::quantized::is_quantized;
@@ -108,6 +109,11 @@ impl ConvNorm {
         let [_, inputs, _, _] = self.conv.weight.dims();
         assert_shape!(x, [_, inputs, _, _]);
         let options = ConvOptions::new(self.conv.stride, self.padding, self.conv.dilation, self.conv.groups);
+        observe(self.conv.weight.id, || Observed::Picture {
+            picture: x.clone(),
+            kernel: self.conv.kernel_size,
+            options: options.clone(),
+        });
         if x.device().is_autodiff() && self.norm.training.is_enabled() {
             let y = convolution(x, dense(self.conv.weight.val()), None, options);
             let gamma = self.norm.gamma.val();

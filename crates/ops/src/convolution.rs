@@ -1,11 +1,14 @@
 //! Two-dimensional convolution.
 
+use burn::module::Param;
+use burn::nn::conv::Conv2d;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, assert_shape};
 
 #[cfg(feature = "flex")]
 use crate::flex::integer::Finish;
+use crate::observe::{Observed, observe};
 use crate::quantized::dense;
 
 /// Two-dimensional convolution (cross-correlation, as usual in networks):
@@ -59,6 +62,22 @@ pub fn convolution(
         };
     }
     conv2d(x, weight, bias, options)
+}
+
+/// [`convolution`] with the weight and the bias of a module of burn's, in sight of whoever is
+/// [`observing`](crate::observing()). The module's own stride, dilation, groups and padding are passed over for `options`.
+///
+/// # Panics
+/// Like [`convolution`].
+pub fn convolve(x: Tensor<4>, layer: &Conv2d, options: ConvOptions<2>) -> Tensor<4> {
+    let weight = layer.weight.val();
+    let [_, _, height, width] = weight.dims();
+    observe(layer.weight.id, || Observed::Picture {
+        picture: x.clone(),
+        kernel: [height, width],
+        options: options.clone(),
+    });
+    convolution(x, weight, layer.bias.as_ref().map(Param::val), options)
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -11,6 +11,8 @@
 //! Weights may be whole numbers, see [`quantized`](quantized()): [`linear`](linear()) and [`convolution`](convolution())
 //! then multiply these.
 //!
+//! What the weights of a network meet can be looked at from outside, see [`observing`].
+//!
 //! Results have the same bits from run to run and for every number of threads.
 
 mod activation;
@@ -28,6 +30,7 @@ mod logistic;
 mod mlstm;
 mod norm;
 mod normalization;
+mod observe;
 mod padding;
 mod pooling;
 mod quantized;
@@ -46,7 +49,7 @@ pub use activation::Activation;
 pub use attention::{attention, masked_softmax};
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};
-pub use convolution::convolution;
+pub use convolution::{convolution, convolve};
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use diagonal_scan::diagonal_scan;
 pub use linear::{Linear, LinearConfig, linear};
@@ -55,6 +58,7 @@ pub use logistic::{log_sigmoid, sigmoid, softplus};
 pub use mlstm::{MatrixMemory, MatrixMemoryInputs, matrix_memory};
 pub use norm::{Norm, NormConfig, NormKind, Running, root_mean_square};
 pub use normalization::{Normalized, batch_norm};
+pub use observe::{Observed, Observer, observe, observing};
 pub use padding::without_padding;
 pub use pooling::max_pool;
 pub use quantized::{Granularity, Quantized, dense, is_quantized, quantized};

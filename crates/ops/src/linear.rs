@@ -3,6 +3,7 @@
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{DType, Device, Tensor, assert_shape, module};
 
+use crate::observe::{Observed, observe};
 use crate::quantized::{dense, is_quantized};
 
 /// `y = x W + b`.
@@ -109,6 +110,10 @@ impl Linear {
         let weight = self.weight.val();
         let [inputs, _] = weight.dims();
         assert_shape!(x, [.., inputs]);
+        observe(self.weight.id, || {
+            let rows = x.shape().num_elements() / inputs.max(1);
+            Observed::Rows(x.clone().reshape([rows, inputs]))
+        });
         linear(x, weight, self.bias.as_ref().map(Param::val))
     }
 

@@ -1,9 +1,10 @@
 //! Whether a recipe fits a run, before any work starts.
 
-use ansatz_compress::{Weight, is_any_quantized, weights};
-use ansatz_core::{Error, Result};
+use ansatz_compress::{CalibrationConfig, Examples, Unseen, Weight, check_seen, is_any_quantized, weights};
+use ansatz_core::{Batch, Error, Result};
 use ansatz_run::{Experiment, Trained};
 
+use crate::examples::{first_example, forward, no_examples};
 use crate::training::Lesson;
 use crate::{Recipe, Step, Workshop};
 
@@ -12,6 +13,10 @@ struct Expected {
     experiment: Experiment,
     weights: Vec<Weight>,
     quantized: bool,
+    /// One of the training part.
+    example: Option<Batch>,
+    /// Whether another network has taken the place of the original.
+    student: bool,
 }
 
 /// Refuses a recipe that does not fit the run `original`.
@@ -21,11 +26,13 @@ struct Expected {
 /// with settings, data or a teacher that do not fit.
 pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
     // Figures need the data, and so do they before a single step is taken.
-    original.plan.data.open(workshop.places)?;
+    let data = original.plan.data.open(workshop.places)?;
     let mut expected = Expected {
         experiment: original.experiment.clone(),
         weights: weights(&original.model),
         quantized: is_any_quantized(&original.model),
+        example: first_example(&*data)?,
+        student: false,
     };
     for (index, step) in recipe.step.iter().enumerate() {
         expected.pass(step, original, workshop).map_err(|error| within(error, index, step))?;
@@ -36,9 +43,14 @@ pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>
 impl Expected {
     fn pass(&mut self, step: &Step, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
         match step {
-            Step::Prune(config) => config.select(self.weights.clone()).map(drop),
+            Step::Prune(config) => {
+                let selected = config.select(self.weights.clone())?;
+                self.calibrate(config.calibration(), &selected, original, workshop)
+            }
             Step::Quantize(config) => {
-                for done in config.select(self.weights.clone())? {
+                let selected = config.select(self.weights.clone())?;
+                self.calibrate(config.calibration(), &selected, original, workshop)?;
+                for done in selected {
                     self.weights.retain(|weight| weight.name != done.name);
                 }
                 self.quantized = true;
@@ -60,9 +72,29 @@ impl Expected {
         if !lesson.goes_on {
             self.weights = weights(&model);
             self.quantized = false;
+            self.student = true;
         }
         self.experiment = lesson.experiment;
         Ok(())
+    }
+
+    /// Whether there are examples that show what the selected weights are multiplied with. Of a student, whose data may be
+    /// others, that is known when it is there; it has examples, since it was trained.
+    fn calibrate(
+        &self,
+        calibration: Option<CalibrationConfig>,
+        selected: &[Weight],
+        original: &Trained,
+        workshop: &Workshop<'_>,
+    ) -> Result<()> {
+        let Some(calibration) = calibration.filter(|_| !self.student) else { return Ok(()) };
+        let example = self.example.as_ref().ok_or_else(no_examples)?;
+        if calibration.unseen == Unseen::Plain {
+            return Ok(());
+        }
+        let forward = forward(workshop);
+        let examples = Examples { batches: std::slice::from_ref(example), forward: &forward };
+        check_seen(&original.model, &examples, selected)
     }
 
     fn still_float(&self) -> Result<()> {

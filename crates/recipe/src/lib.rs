@@ -14,6 +14,7 @@
 
 mod chain;
 mod check;
+mod examples;
 mod measure;
 mod merge;
 mod recipe;

@@ -22,7 +22,7 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Step {
-    /// Leaves out the values of least magnitude.
+    /// Leaves out the values that matter least.
     Prune(PruneConfig),
     /// Rounds weights to few bits.
     Quantize(QuantizeConfig),
@@ -61,8 +61,10 @@ impl Step {
             None => return Err(ConfigError::value("kind", "it is missing", Self::KINDS.join(", "))),
         };
         match kind.as_str() {
-            "prune" => checked(table, PruneConfig::check).map(Self::Prune),
-            "quantize" => checked(table, QuantizeConfig::check).map(Self::Quantize),
+            "prune" => checked(table, PruneConfig::check).map(PruneConfig::complete).map(Self::Prune),
+            "quantize" => {
+                checked(table, QuantizeConfig::check).map(QuantizeConfig::complete).map(Self::Quantize)
+            }
             "fine-tune" => checked(table, |_| Ok(())).map(Self::FineTune),
             "distill" => checked(table, |_| Ok(())).map(Self::Distill),
             _ => Err(ConfigError::UnknownKind {
@@ -159,6 +161,15 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_sees_examples_says_which() {
+        let text = "[[step]]\nkind = \"quantize\"\nmethod = \"gptq\"\n[[step]]\nkind = \"prune\"\n";
+        let rendered = Recipe::from_toml(text, &[]).unwrap().render().unwrap();
+        let calibration = "[step.calibration]\nexamples = 512\nbatch_size = 64\nunseen = \"refuse\"\n";
+        assert_eq!(rendered.matches("[step.calibration]").count(), 1, "{rendered}");
+        assert!(rendered.contains(calibration), "{rendered}");
+    }
+
+    #[test]
     fn a_value_can_be_put_over_a_recipe() {
         let patches = ["step[0].bits=4".parse().unwrap()];
         let recipe = Recipe::from_toml("[[step]]\nkind = \"quantize\"", &patches).unwrap();
@@ -175,6 +186,8 @@ mod tests {
             ("[[step]]\nkind = \"quantize\"\nbit = 4", "did you mean `bits`"),
             ("[[step]]\nkind = \"quantize\"\n[[step]]\nkind = \"quantize\"\nbits = 9", "`step[1].bits`"),
             ("[[step]]\nkind = \"prune\"\npattern = { unstructured = { ratio = 1 } }", "unstructured.ratio"),
+            ("[[step]]\nkind = \"quantize\"\ncalibration = { examples = 9 }", "`step[0].calibration`"),
+            ("[[step]]\nkind = \"prune\"\ncriterion = \"wanda\"", "`step[0].pattern.unstructured.scope`"),
             ("[[step]]\nkind = \"distill\"\ntemprature = 1", "did you mean `temperature`"),
             ("[[step", "not valid TOML"),
         ] {

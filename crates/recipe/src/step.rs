@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use ansatz_compress::Examples;
 use ansatz_core::{Error, Model, Result};
 use ansatz_run::{
     Environment, Figures, Masks, Measurement, RunFolder, Summary, Trained, save_weights,
@@ -11,6 +12,7 @@ use ansatz_run::{
 };
 use ansatz_train::{resume, train};
 
+use crate::examples::{forward, training_batches};
 use crate::training::Lesson;
 use crate::{Step, Workshop};
 
@@ -33,14 +35,29 @@ impl Step {
         match self {
             Self::Prune(_) | Self::Quantize(_) if way.place.exists() => Ok(true),
             Self::Prune(config) => rewrite(way, workshop, |trained, masks| {
-                for (name, mask) in config.masks(&trained.model)?.iter() {
+                let (model, added) = match config.calibration() {
+                    Some(calibration) => {
+                        let batches = training_batches(trained, &calibration, workshop)?;
+                        let forward = forward(workshop);
+                        let examples = Examples { batches: &batches, forward: &forward };
+                        config.prune_with(trained.model.clone(), &examples)?
+                    }
+                    None => (trained.model.clone(), config.masks(&trained.model)?),
+                };
+                for (name, mask) in added.iter() {
                     masks.add(name, mask.clone());
                 }
-                Ok(masks.on(workshop.device).hold(trained.model.clone()))
+                Ok(masks.on(workshop.device).hold(model))
             }),
-            Self::Quantize(config) => {
-                rewrite(way, workshop, |trained, _| config.quantize(trained.model.clone()))
-            }
+            Self::Quantize(config) => rewrite(way, workshop, |trained, _| match config.calibration() {
+                Some(calibration) => {
+                    let batches = training_batches(trained, &calibration, workshop)?;
+                    let forward = forward(workshop);
+                    let examples = Examples { batches: &batches, forward: &forward };
+                    config.quantize_with(trained.model.clone(), &examples)
+                }
+                None => config.quantize(trained.model.clone()),
+            }),
             Self::FineTune(config) => learn(way, workshop, || {
                 config.lesson(&RunFolder::open(way.before)?.read_experiment(workshop.registry)?)
             }),

@@ -1,6 +1,6 @@
 //! Layers of a recurrent cell, as PyTorch's `RNN`, `LSTM` and `GRU` have them.
 
-use ansatz_ops::{Cell, Linear, recurrence};
+use ansatz_ops::{Cell, Linear, Observed, observe, recurrence};
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
@@ -60,7 +60,13 @@ impl Direction {
         };
         // One matrix product for all times.
         let inputs = self.input.forward(tokens);
+        let initial = state.clone();
         let all = recurrence(self.cell, inputs, weight, bias, state, real);
+        // What W was multiplied with: the hidden state before each time.
+        observe(self.hidden.weight.id, || {
+            let states = Tensor::cat(vec![initial.narrow(0, 0, 1), all.clone()], 0);
+            Observed::Rows(states.narrow(0, 0, length).reshape([length * batch, hidden]))
+        });
         // The last hidden state, and behind it the cell, where there is one.
         let last = all.clone().narrow(0, length - 1, self.cell.states());
         let hidden = if self.cell.states() == 1 { all } else { all.narrow(0, 0, length) };
@@ -180,5 +186,42 @@ impl Network {
             (products + (4 * self.cell.gates() + 3 * self.cell.states()) * self.hidden()) as u64
         });
         each.sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_ops::{Observer, observing};
+    use burn::module::ParamId;
+    use burn::tensor::{Distribution, Tolerance};
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    struct Seen(ParamId, Option<Tensor<2>>);
+
+    impl Observer for Seen {
+        fn see(&mut self, weight: ParamId, inputs: Observed) {
+            if let Observed::Rows(rows) = inputs
+                && weight == self.0
+            {
+                self.1 = Some(rows);
+            }
+        }
+    }
+
+    #[test]
+    fn the_hidden_matrix_is_seen_with_the_state_before_each_time() {
+        let device = ansatz_device::open("cpu").unwrap();
+        for (cell, length) in [(Cell::Tanh, 5), (Cell::Lstm, 5), (Cell::Gru, 4), (Cell::Lstm, 1)] {
+            let network = Network::new(cell, [3, 4, 1], [false, true], &device);
+            let tokens = Tensor::random([2, length, 3], Distribution::Normal(0.0, 1.0), &device);
+            let seen = Rc::new(RefCell::new(Seen(network.ahead[0].hidden.weight.id, None)));
+            let made = observing(&seen, || network.forward(tokens, None, None)).tokens.swap_dims(0, 1);
+            let before = Tensor::cat(vec![Tensor::zeros([1, 2, 4], &device), made], 0).narrow(0, 0, length);
+            let rows = seen.borrow().1.clone().expect("it was seen").into_data();
+            let expected = before.reshape([length * 2, 4]).into_data();
+            rows.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+        }
     }
 }

@@ -1,0 +1,209 @@
+//! How the whole numbers of a weight are found.
+
+use std::collections::BTreeMap;
+
+use ansatz_core::{ConfigError, Error, Result};
+use ansatz_ops::Granularity;
+use burn::module::Module;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::calibrate::{CalibrationConfig, Examples, Hessian, Unseen, one_by_one, refuse_unseen};
+use crate::gptq::gptq;
+use crate::quantize::{QuantizeConfig, quantized_as};
+use crate::rounding::Rounded;
+use crate::{Weight, weights};
+
+/// How the whole numbers of a weight are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Method {
+    /// The nearest, value by value. It needs no examples.
+    #[default]
+    Round,
+    /// Value by value, so that those still to come make up for what rounding changed of the layer's outputs: Frantar et
+    /// al., "GPTQ: accurate post-training quantization for generative pre-trained transformers", 2023, arXiv:2210.17323.
+    Gptq,
+}
+
+impl QuantizeConfig {
+    /// Checks method and calibration against each other.
+    pub(crate) fn check_method(&self) -> Result<(), ConfigError> {
+        match self.method {
+            Method::Round if self.calibration.is_some() => Err(ConfigError::value(
+                "calibration",
+                "rounding to the nearest sees no examples",
+                "method = \"gptq\" beside it, or no calibration",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a method that needs examples where there are none.
+    pub(crate) fn refuse_examples_missing(&self) -> Result<()> {
+        match self.method {
+            Method::Round => Ok(()),
+            Method::Gptq => Err(Error::input(
+                "method",
+                "gptq rounds by what a network meets, and there are no examples",
+                "method = \"round\" where there are none",
+                "call QuantizeConfig::quantize_with",
+            )),
+        }
+    }
+
+    /// Which examples the method is shown; `None`: it needs none.
+    pub fn calibration(&self) -> Option<CalibrationConfig> {
+        (self.method != Method::Round).then(|| self.calibration.clone().unwrap_or_default())
+    }
+
+    /// The same with every value that will be used.
+    #[must_use]
+    pub fn complete(self) -> Self {
+        Self { calibration: self.calibration(), ..self }
+    }
+
+    /// The same module with quantized weights. A method that needs examples is shown them weight by weight, in the order
+    /// in which the module meets these, with all earlier weights quantized already: what rounding does to the inputs of a
+    /// weight, the weight is fitted to.
+    ///
+    /// # Errors
+    /// Like [`QuantizeConfig::quantize`]; and when the module refuses an example, the inputs of a weight cannot be seen,
+    /// or are not finite.
+    pub fn quantize_with<M: Module, B>(&self, module: M, examples: &Examples<'_, M, B>) -> Result<M> {
+        if self.method == Method::Round {
+            return self.quantize(module);
+        }
+        let weights = self.select(weights(&module))?;
+        let treat = |weight: &Weight, hessian: &Hessian| -> Result<(Rounded, Granularity)> {
+            let per = self.granularity(weight);
+            Ok((gptq(weight, hessian, self.bits, per)?, per))
+        };
+        let (module, made) = one_by_one(module, examples, &weights, treat, quantized_as)?;
+        let unseen: Vec<Weight> =
+            weights.into_iter().filter(|weight| !made.contains_key(&weight.name)).collect();
+        if self.calibration.as_ref().is_none_or(|calibration| calibration.unseen == Unseen::Refuse) {
+            refuse_unseen(&unseen)?;
+        }
+        let rest: BTreeMap<_, _> =
+            unseen.iter().map(|weight| (weight.name.clone(), self.plain(weight))).collect();
+        Ok(if rest.is_empty() { module } else { quantized_as(module, rest) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibrate::tests::{Network, forward, network, pictures};
+    use crate::criterion::Criterion;
+    use crate::{Pattern, PruneConfig, Scales, Scope};
+    use ansatz_ops::{dense, is_quantized};
+    use burn::tensor::Tensor;
+
+    const WEIGHTS: [&str; 4] = ["convolution.conv.weight", "twins.0.weight", "twins.1.weight", "last.weight"];
+
+    fn plain() -> Option<CalibrationConfig> {
+        Some(CalibrationConfig { unseen: Unseen::Plain, ..CalibrationConfig::default() })
+    }
+
+    fn seen() -> Vec<String> {
+        WEIGHTS.map(str::to_owned).to_vec()
+    }
+
+    /// How far the network's last seen layer is from what it was, over all pictures.
+    fn distance(network: &Network, other: &Network, pictures: &[Tensor<4>]) -> f32 {
+        let answer = |network: &Network, picture: &Tensor<4>| {
+            let x = network.convolution.forward(picture.clone()).reshape([24, 32]);
+            let sum = network.twins[0].forward(x.clone()) + network.twins[1].forward(x);
+            network.last.forward(sum.tanh())
+        };
+        let squares = pictures.iter().map(|picture| {
+            let moved = answer(network, picture) - answer(other, picture);
+            moved.powi_scalar(2).sum().into_scalar::<f32>()
+        });
+        squares.sum()
+    }
+
+    #[test]
+    fn a_network_is_nearer_to_itself_than_when_it_is_rounded() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let (network, pictures) = (network(&device), pictures(&device, 6));
+        let examples = Examples { batches: &pictures, forward: &forward };
+        for scales in [Scales::Tensor, Scales::Output] {
+            let config = QuantizeConfig { bits: 3, scales, only: seen(), ..QuantizeConfig::default() };
+            let rounded = config.quantize_with(network.clone(), &examples).unwrap();
+            let config = QuantizeConfig { method: Method::Gptq, ..config };
+            assert!(config.quantize(network.clone()).is_err());
+            let fitted = config.quantize_with(network.clone(), &examples).unwrap();
+            assert!(is_quantized(&fitted.twins[1].weight.val()));
+            let [near, far] = [fitted, rounded].map(|other| distance(&network, &other, &pictures));
+            assert!(near < far, "{scales:?}: {near} {far}");
+        }
+    }
+
+    #[test]
+    fn pruning_by_inputs_keeps_a_network_nearer_to_itself_than_by_magnitude() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let (network, pictures) = (network(&device), pictures(&device, 6));
+        let examples = Examples { batches: &pictures, forward: &forward };
+        let pruned = |criterion, scope| {
+            let pattern = Pattern::Unstructured { ratio: 0.5, scope };
+            let config = PruneConfig { criterion, pattern, only: seen(), ..PruneConfig::default() };
+            let (other, masks) = config.prune_with(network.clone(), &examples).unwrap();
+            for (name, mask) in masks.iter() {
+                let kept = mask.kept.iter().filter(|kept| **kept).count();
+                assert_eq!(2 * kept, mask.kept.len(), "{name}");
+            }
+            let mask = masks.get("twins.1.weight").unwrap();
+            let values = other.twins[1].weight.val().into_data().try_to_vec::<f32>().unwrap();
+            assert!(values.iter().zip(&mask.kept).all(|(value, kept)| (*value == 0.0) != *kept));
+            assert_eq!(other.twins[1].weight.id, network.twins[1].weight.id);
+            distance(&network, &other, &pictures)
+        };
+        let magnitude = pruned(Criterion::Magnitude, Scope::Layer);
+        let wanda = pruned(Criterion::Wanda, Scope::Output);
+        let sparse_gpt = pruned(Criterion::SparseGpt, Scope::Layer);
+        assert!(sparse_gpt < magnitude && sparse_gpt < wanda, "{sparse_gpt} {wanda} {magnitude}");
+    }
+
+    #[test]
+    fn weights_that_cannot_be_seen_are_refused_or_treated_without_examples() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let (network, pictures) = (network(&device), pictures(&device, 1));
+        let examples = Examples { batches: &pictures, forward: &forward };
+        let config = QuantizeConfig { method: Method::Gptq, ..QuantizeConfig::default() };
+        let message = config.quantize_with(network.clone(), &examples).unwrap_err().to_string();
+        assert!(message.contains("`hidden.weight`") && message.contains("unseen"), "{message}");
+        let config = QuantizeConfig { calibration: plain(), ..config };
+        let fitted = config.quantize_with(network.clone(), &examples).unwrap();
+        let rounded = QuantizeConfig::default().quantize(network.clone()).unwrap();
+        let hidden = |network: &Network| dense(network.hidden.weight.val()).into_data();
+        assert_eq!(hidden(&fitted), hidden(&rounded));
+        let pattern = Pattern::Unstructured { ratio: 0.5, scope: Scope::Output };
+        let config = PruneConfig { criterion: Criterion::Wanda, pattern, ..PruneConfig::default() };
+        let message = config.prune_with(network.clone(), &examples).unwrap_err().to_string();
+        assert!(message.contains("`hidden.weight`"), "{message}");
+        assert!(config.masks(&network).is_err());
+        let config = PruneConfig { calibration: plain(), ..config };
+        let (_, masks) = config.prune_with(network, &examples).unwrap();
+        assert_eq!(masks.get("hidden.weight").unwrap().kept.iter().filter(|kept| **kept).count(), 8);
+    }
+
+    #[test]
+    fn what_a_network_cannot_answer_with_numbers_is_refused() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let network = network(&device);
+        let pictures = [Tensor::<4>::full([24, 2, 4, 4], f32::NAN, &device)];
+        let examples = Examples { batches: &pictures, forward: &forward };
+        let config = QuantizeConfig { method: Method::Gptq, only: seen(), ..QuantizeConfig::default() };
+        let message = config.quantize_with(network.clone(), &examples).unwrap_err().to_string();
+        assert!(message.contains("`convolution.conv.weight`") && message.contains("not finite"), "{message}");
+        for (criterion, scope) in [(Criterion::Wanda, Scope::Output), (Criterion::SparseGpt, Scope::Layer)] {
+            let pattern = Pattern::Unstructured { ratio: 0.5, scope };
+            let config = PruneConfig { criterion, pattern, only: seen(), ..PruneConfig::default() };
+            let message = config.prune_with(network.clone(), &examples).unwrap_err().to_string();
+            assert!(message.contains("not finite"), "{message}");
+        }
+    }
+}
