@@ -9,7 +9,7 @@ use crate::compensate::{Choice, Rows, compensate};
 use crate::criterion::Pruned;
 use crate::gptq::{root, rows};
 use crate::prune::Pattern;
-use crate::{Kind, Weight};
+use crate::Weight;
 
 /// Columns among which an unstructured mask is chosen at once, Bₛ in the paper.
 const TOGETHER: usize = 128;
@@ -126,6 +126,7 @@ impl Choice for Sparing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kind;
     use crate::compensate::tests::{alike, inverse};
     use crate::prune::{Misfits, Scope};
     use proptest::prelude::*;
