@@ -54,7 +54,7 @@ fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
         let stages = said["stages"].as_array().expect("stages").clone();
         let figure = |stage: &serde_json::Value, key: &str| stage[key].as_f64().unwrap_or(f64::NAN);
         for stage in &stages {
-            for key in ["quality", "bytes", "parameters", "non_zeros", "examples_per_second"] {
+            for key in ["quality", "bytes", "parameters", "non_zeros", "flops", "examples_per_second"] {
                 assert!(figure(stage, key) > 0.0, "{name}: {stage}");
             }
             for latency in stage["latency"].as_array().expect("times") {
@@ -82,7 +82,12 @@ fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
             let judged = json(&program.succeed(&["evaluate", &folder, "--json", "--batch-size", "64"]));
             assert_eq!(judged["values"]["accuracy"], stage["quality"], "{folder}");
             program.succeed(&["predict", &folder, "sheet.png", "--json"]);
-            program.succeed(&["inspect", &folder, "--json"]);
+            let held = program.inspect(&folder);
+            assert_eq!(held["disk_bytes"], stage["bytes"], "{folder}");
+            assert_eq!(held["flops"], stage["flops"], "{folder}");
+            let in_memory = figure(&held, "weight_bytes") / (4.0 * figure(&held, "parameters"));
+            let most = if name.starts_with("int") { 0.5 } else { 1.0 };
+            assert!(in_memory <= most, "{folder}: {in_memory} of float32");
         }
         let summary = program.read_json(&format!("{name}/summary.json"));
         assert_eq!(summary["compression"].as_array().expect("stages").len(), stages.len());
@@ -253,8 +258,12 @@ fn runs_and_folders_that_do_not_fit_are_refused() {
     program.succeed(&["compress", "run", "--recipe", &int8, "--out", "small", "--quiet"]);
     let message = refused(&["compress", "--resume", "small"]);
     assert!(message.contains("has ended"), "{message}");
+    let message = refused(&["compress", "run", "--recipe", &int8, "--out", "small"]);
+    assert!(message.contains("has ended") && !message.contains("--resume"), "{message}");
     // As if it had been stopped before its end, and the original changed since.
     std::fs::remove_file(program.path("small/config.toml")).expect("the config");
+    let message = refused(&["compress", "run", "--recipe", &int8, "--out", "small"]);
+    assert!(message.contains("compress --resume small"), "{message}");
     std::fs::write(program.path("run/model.safetensors"), b"changed").expect("weights");
     let message = refused(&["compress", "--resume", "small"]);
     assert!(message.contains("no longer those"), "{message}");

@@ -6,6 +6,7 @@ mod command_line;
 mod components;
 mod compress;
 mod configs;
+mod distill;
 mod forecast;
 mod fused;
 mod init;

@@ -85,6 +85,11 @@ impl Program {
         self.succeed(&arguments);
     }
 
+    /// What `ansatz inspect` says of a config or run.
+    pub(crate) fn inspect(&self, subject: &str) -> serde_json::Value {
+        serde_json::from_str(&self.succeed(&["inspect", subject, "--json"])).expect("JSON")
+    }
+
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         let path = self.path(name);
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -271,6 +271,12 @@ pub(crate) struct Compress {
     /// Only say what each layer loses under each method, judged on the validation part
     #[arg(long, conflicts_with_all = ["recipe", "out", "resume", "set"])]
     pub sensitivity: bool,
+    /// Write a recipe that gives each layer the fewest bits under which it alone stays within the budget
+    #[arg(long, value_name = "FILE", requires = "sensitivity")]
+    pub write: Option<PathBuf>,
+    /// The most that a layer may lose: points of a share, else the unit of the figure [default: 0.1]
+    #[arg(long, value_name = "NUMBER", requires = "write", value_parser = parse_budget)]
+    pub budget: Option<f64>,
     /// Go on with the compression in this folder behind its last finished step
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["run", "recipe", "out", "set"])]
     pub resume: Option<PathBuf>,
@@ -412,6 +418,13 @@ pub(crate) enum Data {
         #[command(flatten)]
         patches: Patches,
     },
+}
+
+fn parse_budget(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(budget) if f64::is_finite(budget) && budget >= 0.0 => Ok(budget),
+        _ => Err("expected a number of at least 0, such as 0.1".to_owned()),
+    }
 }
 
 fn parse_patch(text: &str) -> Result<Patch, String> {

@@ -1,8 +1,8 @@
 //! The plain convolutional pyramid.
 
 use ansatz_core::{
-    Backbone, BackboneConfig, BoxedBackbone, Build, Component, ConfigError, Error, FeatureSpec, Features,
-    Layer, Registry, Result,
+    Backbone, BackboneConfig, Blocks, BoxedBackbone, Build, Component, ConfigError, Error, FeatureSpec,
+    Features, Layer, Registry, Result,
 };
 use ansatz_ops::{ConvNorm, ConvNormConfig, max_pool};
 use burn::module::Module;
@@ -148,13 +148,16 @@ pub struct ConvPyramid {
 impl ConvPyramid {
     /// `[batch, channels, height, width]` → the same with the last stage's channels and size.
     pub fn forward_picture(&self, picture: Tensor<4>) -> Tensor<4> {
-        self.stages.iter().zip(&self.config.stages).fold(picture, |picture, (convolutions, stage)| {
-            let picture = convolutions.iter().fold(picture, |picture, layer| layer.forward(picture));
-            if stage.pool == 1 {
-                return picture;
-            }
-            max_pool(picture, MaxPoolOptions::new([stage.pool; 2]))
-        })
+        (0..self.stages.len()).fold(picture, |picture, index| self.stage(index, picture))
+    }
+
+    /// What stage `index` makes of a picture.
+    fn stage(&self, index: usize, picture: Tensor<4>) -> Tensor<4> {
+        let picture = self.stages[index].iter().fold(picture, |picture, layer| layer.forward(picture));
+        match self.config.stages[index].pool {
+            1 => picture,
+            pool => max_pool(picture, MaxPoolOptions::new([pool; 2])),
+        }
     }
 }
 
@@ -167,6 +170,10 @@ impl Backbone for ConvPyramid {
         self.config.plan(input).map_or(*input, |plan| plan.output)
     }
 
+    fn blocks(&self) -> Option<&dyn Blocks> {
+        Some(self)
+    }
+
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer> {
         let stages = self.config.plan(input).map_or(Vec::new(), |plan| plan.stages);
         let name = |stage: usize, layer: usize| format!("stages.{stage}.{layer}");
@@ -175,6 +182,21 @@ impl Backbone for ConvPyramid {
             layers.map(move |(layer, (config, size))| row(name(stage, layer), config, *size))
         });
         rows.collect()
+    }
+}
+
+/// Its stages are the blocks.
+impl Blocks for ConvPyramid {
+    fn count(&self) -> usize {
+        self.stages.len()
+    }
+
+    fn enter(&self, features: Features) -> Features {
+        features
+    }
+
+    fn block(&self, index: usize, features: Features) -> Features {
+        Features::of_picture(self.stage(index, from_features(features)))
     }
 }
 
@@ -194,10 +216,14 @@ mod tests {
         for input in [picture(28, 28, 1), picture(9, 14, 3)] {
             let backbone = ConvPyramidConfig::default().build(&input, &device).unwrap();
             let tokens = Tensor::random([2, input.length, input.width], Distribution::Default, &device);
-            let output = backbone.forward(Features { grid: input.grid, ..Features::row(tokens) });
+            let features = Features { grid: input.grid, ..Features::row(tokens) };
+            let output = backbone.forward(features.clone());
             let spec = backbone.output(&input);
             assert_eq!(output.tokens.dims(), [2, spec.length, spec.width]);
             assert_eq!(output.grid, spec.grid);
+            let blocks = backbone.blocks().expect("stages");
+            let staged = (0..blocks.count()).fold(features, |features, index| blocks.block(index, features));
+            staged.tokens.into_data().assert_eq(&output.tokens.into_data(), true);
             let parameters: usize = backbone.layers(&input).iter().map(|layer| layer.parameters).sum();
             // The running mean and variance are counted by the module and are not trained.
             let statistics: usize = backbone.stages.iter().flatten().map(|l| 2 * l.norm.beta.dims()[0]).sum();

@@ -1,8 +1,8 @@
 //! The residual network.
 
 use ansatz_core::{
-    Backbone, BackboneConfig, BoxedBackbone, Build, Component, ConfigError, FeatureSpec, Features, Layer,
-    Registry, Result,
+    Backbone, BackboneConfig, Blocks, BoxedBackbone, Build, Component, ConfigError, FeatureSpec, Features,
+    Layer, Registry, Result,
 };
 use ansatz_ops::{Activation, ConvNorm, ConvNormConfig, max_pool};
 use burn::module::Module;
@@ -225,6 +225,10 @@ impl Backbone for ResNet {
         spec(size, self.config.stages.last().copied().unwrap_or(self.config.stem))
     }
 
+    fn blocks(&self) -> Option<&dyn Blocks> {
+        Some(self)
+    }
+
     fn stages(&self, features: Features) -> Vec<Features> {
         let mut pictures = vec![self.enter(from_features(features))];
         for stage in &self.stages {
@@ -250,6 +254,21 @@ impl Backbone for ResNet {
             }
         }
         rows
+    }
+}
+
+/// Its stages are the blocks.
+impl Blocks for ResNet {
+    fn count(&self) -> usize {
+        self.stages.len()
+    }
+
+    fn enter(&self, features: Features) -> Features {
+        Features::of_picture(ResNet::enter(self, from_features(features)))
+    }
+
+    fn block(&self, index: usize, features: Features) -> Features {
+        Features::of_picture(through(&self.stages[index], from_features(features)))
     }
 }
 
@@ -293,6 +312,10 @@ mod tests {
             let spec = backbone.output(&input);
             assert_eq!(output.tokens.dims(), [2, spec.length, spec.width]);
             assert_eq!(output.grid, spec.grid);
+            let blocks = backbone.blocks().expect("stages");
+            let entered = blocks.enter(features.clone());
+            let staged = (0..blocks.count()).fold(entered, |features, index| blocks.block(index, features));
+            staged.tokens.into_data().assert_eq(&output.tokens.to_data(), true);
             let layers = backbone.layers(&input);
             assert_eq!(layers.last().map(|layer| layer.output.clone()), Some(spec.to_string()));
             // The running mean and variance are counted by the module and are not trained.

@@ -1,7 +1,7 @@
 //! The layer that all mixers of this crate are.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{Decay, Linear, Norm, delta_rule, sigmoid, silu, without_padding};
+use ansatz_ops::{Decay, Linear, Norm, delta_rule, sigmoid, silu, unit_values, without_padding};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 
@@ -70,34 +70,48 @@ const VALUE: &str = "value";
 const MEMORY: &str = "memory";
 
 impl DeltaMixer {
-    /// All tokens at once, behind `state` where there is one.
-    fn run(&self, tokens: Tensor<3>, mut state: Option<&mut State>) -> Tensor<3> {
+    /// o `[batch, value heads, length, value]` of all tokens at once, behind `state` where there is one; `values` are put
+    /// in the place of theirs.
+    fn recall(
+        &self,
+        tokens: Tensor<3>,
+        mut state: Option<&mut State>,
+        values: impl FnOnce(Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<4> {
         let [batch, length, _] = tokens.dims();
-        let Plan { heads, value_heads, key, value, key_activation, key_norm, gate_activation, .. } =
-            self.plan;
+        let Plan { heads, value_heads, key, value, key_activation, key_norm, .. } = self.plan;
         let mut project = |projection: &Projection, name, heads, values| {
             let projected = projection.forward(tokens.clone(), name, state.as_deref_mut());
             projected.reshape([batch, length, heads, values]).swap_dims(1, 2)
         };
         let query = project(&self.query, QUERY, heads, key);
         let keys = project(&self.key, KEY, heads, key);
-        let values = silu(project(&self.value, VALUE, value_heads, value));
+        let values = values(silu(project(&self.value, VALUE, value_heads, value)));
         let [query, keys] = [query, keys].map(|vectors| key_norm.apply(key_activation.apply(vectors)));
         let query = repeated(query * (key as f64).powf(-0.5), value_heads);
         let keys = repeated(keys, value_heads);
 
         let strength = self.strength(&tokens);
         let decay = match &self.forgetting {
-            Some(forgetting) => forgetting.forward(tokens.clone()),
+            Some(forgetting) => forgetting.forward(tokens),
             None => Decay::None,
         };
         let before = state.as_mut().and_then(|state| state.take::<4>(MEMORY));
         let (outputs, memory) = delta_rule(query, keys, values, strength, decay, before);
-        assert_shape!(outputs, [batch, value_heads, length, value]);
+        assert_shape!(outputs, [batch, value_heads, length, _]);
         if let Some(state) = state {
             state.set(MEMORY, memory);
             state.position += length;
         }
+        outputs
+    }
+
+    /// All tokens at once, behind `state` where there is one.
+    fn run(&self, tokens: Tensor<3>, state: Option<&mut State>) -> Tensor<3> {
+        let [batch, length, _] = tokens.dims();
+        let Plan { value_heads, value, gate_activation, .. } = self.plan;
+        let outputs = self.recall(tokens.clone(), state, |values| values);
+        assert_shape!(outputs, [batch, value_heads, length, value]);
         let outputs = self.norm.forward(outputs.swap_dims(1, 2));
         let outputs = match &self.gate {
             Some(gate) => {
@@ -138,6 +152,11 @@ impl Mixer for DeltaMixer {
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {
         Some(self)
+    }
+
+    /// o of v, token by token, for each value head. Of rows with padding, whose tokens change places, there is no reading.
+    fn influence(&self, tokens: Tensor<3>, context: &Context) -> Option<Tensor<4>> {
+        context.mask.is_none().then(|| self.recall(tokens, None, |values| unit_values(&values)))
     }
 
     fn flops(&self, length: usize) -> u64 {

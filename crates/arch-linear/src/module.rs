@@ -1,7 +1,7 @@
 //! The mixer that linear attention, retention, gated linear attention and HGRN2 have in common.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{Linear, LinearAttention, LogDecay, Norm, Rotary, silu, without_padding};
+use ansatz_ops::{Linear, LinearAttention, LogDecay, Norm, Rotary, silu, unit_values, without_padding};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 
@@ -115,8 +115,21 @@ impl LinearMixer {
 
     /// The next tokens behind `state`.
     fn advance(&self, tokens: Tensor<3>, state: &mut State, context: &Context) -> Tensor<3> {
+        let outputs = self.recall(tokens.clone(), state, context, |value| value);
+        self.leave(outputs, tokens)
+    }
+
+    /// o of the next tokens behind `state`, where `values` are put in the place of theirs.
+    fn recall(
+        &self,
+        tokens: Tensor<3>,
+        state: &mut State,
+        context: &Context,
+        values: impl FnOnce(Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<4> {
         let [_, length, _] = tokens.dims();
-        let ([mut query, mut key, mut value], decay) = self.compare(tokens.clone(), state, context);
+        let ([mut query, mut key, value], decay) = self.compare(tokens, state, context);
+        let mut value = values(value);
         if let Some(rotary) = &self.settings.rotary {
             let turn =
                 |values: Tensor<4>| rotary.forward(values.swap_dims(1, 2), state.position).swap_dims(1, 2);
@@ -149,7 +162,7 @@ impl LinearMixer {
             let sum = outputs.clone().narrow(3, values, 1) + epsilon;
             outputs = outputs.narrow(3, 0, values) / sum;
         }
-        self.leave(outputs, tokens)
+        outputs
     }
 
     /// Norm, gate and the map back to the width.
@@ -179,6 +192,18 @@ impl Mixer for LinearMixer {
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {
         Some(self)
+    }
+
+    /// o of v, token by token, for each head. Of rows with padding, whose tokens change places, there is no reading.
+    fn influence(&self, tokens: Tensor<3>, context: &Context) -> Option<Tensor<4>> {
+        if context.mask.is_some() {
+            return None;
+        }
+        let [batch, _, _] = tokens.dims();
+        let mut state = self.state(batch, &tokens.device());
+        // Its matrices are as wide as the values; without any they begin with zeros.
+        state.take::<4>(MEMORY);
+        Some(self.recall(tokens, &mut state, context, |value| unit_values(&value)))
     }
 
     fn flops(&self, length: usize) -> u64 {

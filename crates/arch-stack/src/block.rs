@@ -70,6 +70,23 @@ impl Block {
         })
     }
 
+    /// The same with the sequence mixer over all tokens at once.
+    pub(crate) fn whole(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
+        self.forward(tokens, context, |mixer, tokens| mixer.forward(tokens, context))
+    }
+
+    /// What the sequence mixer reads of the tokens that reach the block, `[batch, heads, to, from]`, where it has such a
+    /// reading.
+    pub(crate) fn influence(&self, tokens: Tensor<3>, context: &Context) -> Option<Tensor<4>> {
+        let tokens = match self.arrangement {
+            Arrangement::Pre | Arrangement::Sandwich | Arrangement::Carried => {
+                self.scaled(&self.mixer_norm, tokens, context.mask.as_ref())
+            }
+            Arrangement::Post | Arrangement::Branch | Arrangement::Single => tokens,
+        };
+        self.mixer.influence(tokens, context)
+    }
+
     /// Whether both branches have a recurrent form.
     pub(crate) fn is_recurrent(&self) -> bool {
         self.mixer.recurrent().is_some() && self.norm_over == NormOver::Token

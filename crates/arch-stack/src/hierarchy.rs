@@ -1,8 +1,8 @@
 //! The hierarchy: stacks over a picture that becomes coarser from stage to stage.
 
 use ansatz_core::{
-    Backbone, BackboneConfig, BoxedBackbone, Build, Component, ConfigError, FeatureSpec, Features, Layer,
-    Registry, Result,
+    Backbone, BackboneConfig, Blocks, BoxedBackbone, Build, Component, ConfigError, FeatureSpec, Features,
+    Layer, Registry, Result,
 };
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -150,6 +150,10 @@ impl Backbone for Hierarchy {
         self.config.plan(input).ok().and_then(|stages| stages.last().copied()).unwrap_or(*input)
     }
 
+    fn blocks(&self) -> Option<&dyn Blocks> {
+        Some(self)
+    }
+
     fn stages(&self, features: Features) -> Vec<Features> {
         let mut stages = Vec::new();
         self.pass(features, |index, entered, behind| {
@@ -180,6 +184,22 @@ impl Backbone for Hierarchy {
             rows.map(move |row| row.under(&format!("stages.{index}")))
         });
         rows.collect()
+    }
+}
+
+/// Its stages are the blocks.
+impl Blocks for Hierarchy {
+    fn count(&self) -> usize {
+        self.stages.len()
+    }
+
+    fn enter(&self, features: Features) -> Features {
+        features
+    }
+
+    fn block(&self, index: usize, features: Features) -> Features {
+        let Stage { embedding, stack } = &self.stages[index];
+        stack.forward(embedding.forward(features))
     }
 }
 
@@ -263,7 +283,10 @@ mod tests {
         };
         let behind = first.stack.forward(embed(first, &features, 2));
         let expected = second.stack.forward(embed(second, &behind, 1));
+        let blocks = hierarchy.blocks().expect("stages");
+        let staged = (0..blocks.count()).fold(features.clone(), |staged, index| blocks.block(index, staged));
         let found = hierarchy.forward(features);
+        staged.tokens.into_data().assert_eq(&found.tokens.to_data(), true);
         let close = |found: Tensor<3>, expected: Tensor<3>| {
             found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
         };

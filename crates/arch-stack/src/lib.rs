@@ -10,6 +10,7 @@ mod block;
 mod config;
 mod embedding;
 mod hierarchy;
+mod in_blocks;
 mod parallel;
 mod positions;
 mod recurrent;

@@ -1,6 +1,6 @@
 //! The stack as a backbone.
 
-use ansatz_core::{Backbone, Context, FeatureSpec, Features, Layer, Recurrent};
+use ansatz_core::{Backbone, Blocks, Context, FeatureSpec, Features, Layer, Recurrent};
 use ansatz_ops::Norm;
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, assert_shape};
@@ -34,9 +34,7 @@ impl Stack {
 
     /// What all blocks make of tokens that have entered.
     pub(crate) fn pass(&self, tokens: Tensor<3>, context: &Context) -> Tensor<3> {
-        self.blocks.iter().fold(tokens, |tokens, block| {
-            block.forward(tokens, context, |mixer, tokens| mixer.forward(tokens, context))
-        })
+        self.blocks.iter().fold(tokens, |tokens, block| block.whole(tokens, context))
     }
 
     /// What happens behind the last block.
@@ -72,6 +70,10 @@ impl Backbone for Stack {
         (over_tokens && self.blocks.iter().all(Block::is_recurrent)).then_some(self)
     }
 
+    fn blocks(&self) -> Option<&dyn Blocks> {
+        Some(self)
+    }
+
     fn limit(&self) -> Option<usize> {
         let mixers = self.blocks.iter().filter_map(|block| block.mixer.limit());
         mixers.chain(self.positions.known()).min()
@@ -82,7 +84,7 @@ impl Backbone for Stack {
         let mut hidden = vec![self.enter(features.tokens, 0, &context)];
         for block in &self.blocks {
             let tokens = hidden[hidden.len() - 1].clone();
-            hidden.push(block.forward(tokens, &context, |mixer, tokens| mixer.forward(tokens, &context)));
+            hidden.push(block.whole(tokens, &context));
         }
         let last = hidden[hidden.len() - 1].clone();
         hidden.push(self.leave(last, &context));

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use crate::build::Build;
 use crate::component::AnyConfig;
 use crate::erased::Boxed;
-use crate::{FeatureSpec, Features, Layer, Recurrent, Result};
+use crate::{Blocks, FeatureSpec, Features, Layer, Recurrent, Result};
 
 /// Maps features to features.
 pub trait Backbone: std::fmt::Debug + Send + Sync {
@@ -28,6 +28,11 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
 
     /// The recurrent form, where every part has one: what generating and streaming need.
     fn recurrent(&self) -> Option<&dyn Recurrent> {
+        None
+    }
+
+    /// The same, block by block, where it is made of blocks that follow each other.
+    fn blocks(&self) -> Option<&dyn Blocks> {
         None
     }
 

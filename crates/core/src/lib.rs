@@ -15,6 +15,7 @@
 //! [`BackboneConfig`], [`DataModel`] and [`TaskConfig`]. [`Registry`] is the list of those that a program knows.
 
 mod backbone;
+mod blocks;
 mod build;
 mod channel;
 mod choice;
@@ -40,6 +41,7 @@ mod targets;
 mod toy;
 
 pub use backbone::{Backbone, BackboneConfig, BoxedBackbone};
+pub use blocks::Blocks;
 pub use build::{Build, Depth};
 pub use channel::{BoxedChannel, Channel, ChannelConfig};
 pub use choice::{Choice, Role, role};

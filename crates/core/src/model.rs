@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::{
     BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Encoder, Error, FeatureSpec, Features,
-    Inputs, Layer, Registry, Result, Targets, TaskConfig,
+    Inputs, Layer, Registry, Result, Shared, Targets, TaskConfig,
 };
 
 /// A whole network.
@@ -84,7 +84,20 @@ impl Model {
     pub fn answer(&self, inputs: &Inputs, targets: &Targets) -> Result<(Tensor<3>, Tensor<1>)> {
         let features = self.features(inputs)?;
         let shared = features.shared.clone();
-        let outputs = self.head.forward(self.backbone.forward(features));
+        self.conclude(self.backbone.forward(features), &shared, targets)
+    }
+
+    /// The same from what left the backbone; `shared` is what the features that entered it share.
+    ///
+    /// # Errors
+    /// When the targets are not those of the head.
+    pub fn conclude(
+        &self,
+        features: Features,
+        shared: &Shared,
+        targets: &Targets,
+    ) -> Result<(Tensor<3>, Tensor<1>)> {
+        let outputs = self.head.forward(features);
         let loss = self.head.loss(outputs.clone(), targets)?;
         Ok(match shared.loss() {
             Some(added) => (outputs, loss + added),

@@ -42,6 +42,7 @@ mod slstm;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
+mod unit_values;
 mod visible;
 mod wkv;
 
@@ -68,5 +69,6 @@ pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
 pub use selective_scan::SelectiveScan;
 pub use slstm::{ScalarMemory, scalar_memory};
 pub use token_shift::token_shift;
+pub use unit_values::unit_values;
 pub use visible::Visible;
 pub use wkv::{wkv, wkv_state};

@@ -37,6 +37,8 @@ struct Standing {
 const RECIPE: &str = "recipe.toml";
 const STANDING: &str = "compression.json";
 const STEPS: &str = "steps";
+/// What a folder has that is a run.
+const CONFIG: &str = "config.toml";
 
 /// Does `recipe` with the run `original` and leaves the compressed run in `out`, which should be new, and that of every
 /// step in `out/steps`. The original is not changed.
@@ -44,15 +46,7 @@ const STEPS: &str = "steps";
 /// # Errors
 /// When the recipe does not fit, before anything is written; or when a step fails.
 pub fn compress(original: &Path, recipe: &Recipe, out: &Path, workshop: &Workshop<'_>) -> Result<Compressed> {
-    let place = RunFolder::vacant(out).map_err(|error| match out.join(RECIPE).exists() {
-        true => Error::input(
-            out.display(),
-            "the folder already holds a compression",
-            "a new or empty folder",
-            format!("give another --out, or go on with it: ansatz compress --resume {}", out.display()),
-        ),
-        false => error,
-    })?;
+    let place = RunFolder::vacant(out).map_err(|error| occupied(out, error))?;
     let trained = Trained::load(original, workshop.registry, workshop.device)?;
     check(recipe, &trained, workshop)?;
     let sha256 = checksum(&trained.folder.weights())?;
@@ -63,6 +57,21 @@ pub fn compress(original: &Path, recipe: &Recipe, out: &Path, workshop: &Worksho
     // Last, because the folder is a compression as soon as it has a recipe.
     write_atomically(&out.join(RECIPE), recipe.render()?.as_bytes())?;
     go_on(recipe, out, standing, workshop)
+}
+
+/// Why `out`, which is not vacant, cannot hold a new compression.
+fn occupied(out: &Path, error: Error) -> Error {
+    if !out.join(RECIPE).exists() {
+        return error;
+    }
+    let (problem, remedy) = match out.join(CONFIG).exists() {
+        true => ("the folder already holds a compression that has ended", "give another --out".to_owned()),
+        false => (
+            "the folder already holds a compression that was begun",
+            format!("give another --out, or go on with it: ansatz compress --resume {}", out.display()),
+        ),
+    };
+    Error::input(out.display(), problem, "a new or empty folder", remedy)
 }
 
 /// Goes on with the compression in `out` behind its last finished step.
@@ -78,7 +87,7 @@ pub fn resume(out: &Path, workshop: &Workshop<'_>) -> Result<Compressed> {
             "begin one: ansatz compress RUN --recipe FILE --out FOLDER",
         ));
     }
-    if out.join("config.toml").exists() {
+    if out.join(CONFIG).exists() {
         return Err(Error::input(
             out.display(),
             "the compression has ended",

@@ -10,22 +10,27 @@
 //! ```
 //!
 //! [`Recipe::read`] reads a recipe, [`compress`] does it, [`resume`] goes on with it, [`measure`] says what a run gives
-//! and costs, [`sensitivity`] which layers lose most.
+//! and costs, [`sensitivity`] which layers lose most, and [`mixed`] makes a recipe of that.
 
 mod chain;
 mod check;
 mod examples;
 mod measure;
 mod merge;
+mod mixed;
+mod part;
 mod recipe;
 mod sensitivity;
+mod stages;
 mod step;
 mod training;
 mod workshop;
 
 pub use chain::{Compressed, compress, resume};
 pub use measure::measure;
+pub use mixed::{Mixed, mixed};
 pub use recipe::{Recipe, Step};
 pub use sensitivity::{Loss, Sensitivity, sensitivity};
-pub use training::{DistillConfig, FineTuneConfig};
+pub use stages::DistillStage;
+pub use training::{DistillConfig, FineTuneConfig, Start};
 pub use workshop::Workshop;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ansatz_compress::zeros;
-use ansatz_core::{Error, OpenData, Part, Places, Registry, Result};
+use ansatz_core::{Error, OpenData, Part, Places, Registry, Result, Target};
 use ansatz_infer::time_answers;
 use ansatz_run::{Latency, Measurement, Trained, peak_memory_bytes};
 use ansatz_train::evaluate;
@@ -45,7 +45,11 @@ pub fn measure(path: &Path, registry: &Registry, places: &Places, device: &Devic
             scores.primary
         )));
     }
-    let parameters = trained.model.layers().iter().map(|layer| layer.parameters).sum::<usize>();
+    let layers = trained.model.layers();
+    let parameters = layers.iter().map(|layer| layer.parameters).sum::<usize>();
+    let examples_per_second = scores.examples as f64 / seconds;
+    let is_tokens = matches!(trained.encoder.target(), Target::Tokens { .. } | Target::MaskedTokens { .. });
+    let length = trained.model.stem.output().length;
     let weights = trained.folder.weights();
     Ok(Measurement {
         part,
@@ -58,8 +62,10 @@ pub fn measure(path: &Path, registry: &Registry, places: &Places, device: &Devic
         bytes: std::fs::metadata(&weights).map_err(Error::file(&weights, "read"))?.len(),
         parameters,
         non_zeros: parameters.saturating_sub(zeros(&trained.model)),
+        flops: Some(layers.iter().map(|layer| layer.flops).sum()),
         latency,
-        examples_per_second: scores.examples as f64 / seconds,
+        examples_per_second,
+        tokens_per_second: is_tokens.then_some(length as f64 * examples_per_second),
         peak_memory_bytes: peak_memory_bytes(),
     })
 }

@@ -66,7 +66,7 @@ impl Step {
                 checked(table, QuantizeConfig::check).map(QuantizeConfig::complete).map(Self::Quantize)
             }
             "fine-tune" => checked(table, |_| Ok(())).map(Self::FineTune),
-            "distill" => checked(table, |_| Ok(())).map(Self::Distill),
+            "distill" => checked(table, DistillConfig::check).map(Self::Distill),
             _ => Err(ConfigError::UnknownKind {
                 path: "kind".to_owned(),
                 role: "step",
@@ -123,7 +123,16 @@ impl Recipe {
         let steps = outline.step.into_iter().enumerate();
         let steps = steps
             .map(|(index, table)| Step::parse(table).map_err(|error| error.under(&format!("step[{index}]"))));
-        Ok(Self { step: steps.collect::<Result<_, _>>()? })
+        let mut recipe = Self { step: Vec::new() };
+        for step in steps {
+            match step? {
+                Step::Distill(config) => {
+                    recipe.step.extend(config.in_stages().into_iter().map(Step::Distill))
+                }
+                step => recipe.step.push(step),
+            }
+        }
+        Ok(recipe)
     }
 
     /// The JSON Schema of recipes: every key with its meaning.

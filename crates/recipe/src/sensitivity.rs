@@ -11,11 +11,17 @@ use ansatz_train::evaluate;
 use burn::tensor::Device;
 use serde::Serialize;
 
+use crate::Step;
+use crate::part::part;
+
 /// What is lost where one method is used on one layer alone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Loss {
     /// The dotted name of the weight.
     pub layer: String,
+    /// What it is of, as far as its name tells: in a mixer its decay, a gate, a convolution, queries, keys or values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<&'static str>,
     /// Its values.
     pub values: usize,
     /// The method, in words.
@@ -24,6 +30,8 @@ pub struct Loss {
     pub quality: f64,
     /// By how much the mean loss on the validation part rose.
     pub lost: f64,
+    #[serde(skip)]
+    pub(crate) how: Method,
 }
 
 /// What every layer loses under each method, the most sensitive first.
@@ -31,6 +39,8 @@ pub struct Loss {
 pub struct Sensitivity {
     /// The name of the task's deciding figure.
     pub figure: String,
+    /// Whether more of it is better.
+    pub higher_is_better: bool,
     /// Its value with all weights as they are.
     pub quality: f64,
     /// The mean loss with all weights as they are.
@@ -40,13 +50,14 @@ pub struct Sensitivity {
 }
 
 /// A method that is tried on one layer.
-enum Method {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Method {
     Prune(f64),
     KeepTwoOfFour,
     Quantize(u32),
 }
 
-const METHODS: [Method; 6] = [
+pub(crate) const METHODS: [Method; 6] = [
     Method::Prune(0.5),
     Method::Prune(0.8),
     Method::KeepTwoOfFour,
@@ -56,7 +67,7 @@ const METHODS: [Method; 6] = [
 ];
 
 impl Method {
-    fn name(&self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Prune(ratio) => format!("{:.0} % pruned", 100.0 * ratio),
             Self::KeepTwoOfFour => "2 of 4 kept".to_owned(),
@@ -64,19 +75,36 @@ impl Method {
         }
     }
 
-    /// The network with this one weight compressed; none where the method does not fit it.
-    fn on(&self, layer: &str, model: &Model, device: &Device) -> Option<Model> {
-        let only = vec![layer.to_owned()];
-        let prune = |pattern| {
-            let config = PruneConfig { pattern, only: only.clone(), ..PruneConfig::default() };
-            config.masks(model).ok().map(|masks| masks.on(device).hold(model.clone()))
-        };
-        match *self {
-            Self::Prune(ratio) => prune(Pattern::Unstructured { ratio, scope: Scope::Layer }),
-            Self::KeepTwoOfFour => prune(Pattern::NOfM { keep: 2, of: 4, misfits: Misfits::Refuse }),
-            Self::Quantize(bits) => QuantizeConfig { bits, only: only.clone(), ..QuantizeConfig::default() }
-                .quantize(model.clone())
-                .ok(),
+    /// Bits that a value takes on disk, on average: pruned ones one each, those that are kept 32 besides.
+    pub(crate) fn bits(self) -> f64 {
+        match self {
+            Self::Prune(ratio) => 1.0 + 32.0 * (1.0 - ratio),
+            Self::KeepTwoOfFour => 1.0 + 32.0 * 0.5,
+            Self::Quantize(bits) => f64::from(bits),
+        }
+    }
+
+    /// The step of a recipe that does this to the weights of these names alone.
+    pub(crate) fn step(self, only: Vec<String>) -> Step {
+        let prune = |pattern, only| Step::Prune(PruneConfig { pattern, only, ..PruneConfig::default() });
+        match self {
+            Self::Prune(ratio) => prune(Pattern::Unstructured { ratio, scope: Scope::Layer }, only),
+            Self::KeepTwoOfFour => prune(Pattern::NOfM { keep: 2, of: 4, misfits: Misfits::Refuse }, only),
+            Self::Quantize(bits) => {
+                Step::Quantize(QuantizeConfig { bits, only, ..QuantizeConfig::default() })
+            }
+        }
+    }
+
+    /// The network with the weights of these names compressed.
+    ///
+    /// # Errors
+    /// When the method does not fit one of them.
+    pub(crate) fn on(self, only: Vec<String>, model: &Model, device: &Device) -> Result<Model> {
+        match self.step(only) {
+            Step::Prune(config) => Ok(config.masks(model)?.on(device).hold(model.clone())),
+            Step::Quantize(config) => config.quantize(model.clone()),
+            other => unreachable!("no method is a step `{}`", other.kind()),
         }
     }
 }
@@ -110,23 +138,33 @@ pub fn sensitivity(
     for weight in weights(&model) {
         tell(&weight.name);
         for method in METHODS {
-            let Some(changed) = method.on(&weight.name, &model, device) else { continue };
+            // A method that does not fit a layer is not tried on it.
+            let Ok(changed) = method.on(vec![weight.name.clone()], &model, device) else { continue };
             trained.model = changed;
             let scores = judge(&trained, &data, device)?;
             losses.push(Loss {
                 layer: weight.name.clone(),
+                part: part(&weight.name),
                 values: weight.values.len(),
                 method: method.name(),
                 quality: scores.primary_value(),
                 lost: mean_loss(&scores) - loss,
+                how: method,
             });
         }
     }
     losses.sort_by(|a, b| b.lost.total_cmp(&a.lost));
-    Ok(Sensitivity { figure: whole.primary.clone(), quality: whole.primary_value(), loss, losses })
+    Ok(Sensitivity {
+        figure: whole.primary.clone(),
+        higher_is_better: whole.higher_is_better,
+        quality: whole.primary_value(),
+        loss,
+        losses,
+    })
 }
 
-fn judge(trained: &Trained, data: &Arc<dyn OpenData>, device: &Device) -> Result<Scores> {
+/// The scores of a network on its validation part.
+pub(crate) fn judge(trained: &Trained, data: &Arc<dyn OpenData>, device: &Device) -> Result<Scores> {
     const TOGETHER: NonZeroUsize = NonZeroUsize::new(256).expect("more than 0");
     Ok(evaluate(trained, Arc::clone(data), Part::Validation, TOGETHER, device)?.scores)
 }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use ansatz_core::{Registry, Result};
 use ansatz_run::{Experiment, InitConfig};
-use ansatz_train::{TeacherConfig, TrainConfig};
+use ansatz_train::{InsideConfig, TeacherConfig, TrainConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::merge::merge;
+use crate::stages::DistillStage;
 
 /// Trains on from the weights of the step before, while what was pruned stays zero.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,21 +31,57 @@ pub struct DistillConfig {
     pub teacher: Option<PathBuf>,
     /// What both networks' logits are divided by, above 0.
     pub temperature: f64,
-    /// The teacher's share of the loss, above 0, at most 1.
+    /// The teacher's share of the loss of the answers, above 0, at most 1.
     pub share: f64,
+    /// What the loss of the answers counts, at least 0.
+    pub outputs: f64,
+    /// The tokens that leave the teacher's blocks are imitated. Left out: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<InsideConfig>,
+    /// The matrices by which the teacher's mixers mix tokens are imitated. Left out: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub influence: Option<InsideConfig>,
     /// The experiment of a network that takes the place of the one before. Left out: that one learns on, and what was
     /// pruned of it stays zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub student: Option<PathBuf>,
+    /// What the student begins with.
+    pub start: Start,
     /// What is put over the `[train]` of the student, or of the run.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub train: toml::Table,
+    /// Stages that follow each other, each a step of its own that goes on with the student of the one before. Left out:
+    /// one, as long as `train` says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<DistillStage>,
+}
+
+/// What a student begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Weights that are drawn; without `student` those of the step before.
+    #[default]
+    Drawn,
+    /// The teacher's weights where names and shapes are the same; all others are drawn.
+    Teacher,
 }
 
 impl Default for DistillConfig {
     fn default() -> Self {
-        let TeacherConfig { temperature, share, .. } = TeacherConfig::default();
-        Self { teacher: None, temperature, share, student: None, train: toml::Table::new() }
+        let TeacherConfig { temperature, share, outputs, .. } = TeacherConfig::default();
+        Self {
+            teacher: None,
+            temperature,
+            share,
+            outputs,
+            hidden: None,
+            influence: None,
+            student: None,
+            start: Start::Drawn,
+            train: toml::Table::new(),
+            stages: Vec::new(),
+        }
     }
 }
 
@@ -75,12 +112,18 @@ impl DistillConfig {
             Some(path) => Experiment::read(path, &[], registry)?,
             None => before.clone(),
         };
+        let run = self.teacher.clone().unwrap_or_else(|| original.to_owned());
+        let init = (self.start == Start::Teacher).then(|| InitConfig::from(&*run));
         let teacher = TeacherConfig {
-            run: self.teacher.clone().unwrap_or_else(|| original.to_owned()),
+            run,
             temperature: self.temperature,
             share: self.share,
+            outputs: self.outputs,
+            hidden: self.hidden.clone(),
+            influence: self.influence.clone(),
         };
-        let experiment = trained_by(student, &self.train, Some(teacher))?;
+        let mut experiment = trained_by(student, &self.train, Some(teacher))?;
+        experiment.init = init;
         Ok(Lesson { experiment, goes_on: self.student.is_none() })
     }
 }

@@ -31,4 +31,4 @@ pub use patch::Patch;
 pub use summary::{Figures, Summary};
 pub use taking::{Taken, take_weights};
 pub use trained::Trained;
-pub use weights::{dequantized, load_weights, save_weights};
+pub use weights::{bytes_held, dequantized, load_weights, save_weights};

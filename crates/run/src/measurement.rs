@@ -30,10 +30,17 @@ pub struct Measurement {
     pub parameters: usize,
     /// Those of them that are not a zero of a matrix or kernel.
     pub non_zeros: usize,
+    /// Floating-point operations for one example, forward; a multiply–add counts two. Zeros are counted as if they were
+    /// multiplied, whole numbers as if they were floats. Absent from measurements of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flops: Option<u64>,
     /// How long answers take, by examples asked at once.
     pub latency: Vec<Latency>,
     /// Examples per second while the part was judged, reading them included.
     pub examples_per_second: f64,
+    /// Tokens per second meanwhile, padding included, where the network is asked for tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f64>,
     /// The most memory that the process held; absent where the system does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,

@@ -15,12 +15,14 @@ use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::projections::Projections;
 use crate::state::State;
 use crate::step::Learner;
 
 const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const AVERAGE: &str = "average.bpk";
+const PROJECTIONS: &str = "projections.bpk";
 const STATE: &str = "state.json";
 
 /// What must be the same for a run to go on.
@@ -93,6 +95,9 @@ impl Checkpoint {
             if let Some(average) = &learner.average {
                 file(AVERAGE, &self.packed(average.model().clone().into_record().into_bytes())?)?;
             }
+            if !learner.projections.is_empty() {
+                file(PROJECTIONS, &self.packed(learner.projections.valid().into_record().into_bytes())?)?;
+            }
             let header = Header { recipe: recipe.clone(), state: state.clone(), files };
             let text = serde_json::to_string_pretty(&header).map_err(|error| self.unwritable(&error))?;
             let path = folder.join(STATE);
@@ -141,15 +146,20 @@ impl Checkpoint {
         if averaged { self.load_average(model) } else { self.load_model(model) }
     }
 
+    /// Reads the maps to a teacher's widths, into as many of the same shapes.
+    pub(crate) fn load_projections(&self, projections: Projections) -> Result<Projections> {
+        if projections.is_empty() { Ok(projections) } else { self.load_into(PROJECTIONS, projections) }
+    }
+
     /// Reads the optimizer's state.
     pub(crate) fn load_optimizer(&self) -> Result<OptimizerRecord> {
         OptimizerRecord::from_bytes(self.bytes(OPTIMIZER)?).map_err(|error| self.damaged(&error.to_string()))
     }
 
-    fn load_into(&self, name: &str, model: Model) -> Result<Model> {
+    fn load_into<M: Module>(&self, name: &str, module: M) -> Result<M> {
         let record =
             ModuleRecord::from_bytes(self.bytes(name)?).map_err(|error| self.damaged(&error.to_string()))?;
-        model.try_load_record(record).map_err(|error| {
+        module.try_load_record(record).map_err(|error| {
             // burn lists everything that differs, in quotes; the first says enough.
             let problem = error.to_string();
             let first = problem.split('"').nth(1).unwrap_or(&problem);

@@ -49,7 +49,7 @@ pub struct TrainConfig {
     pub checkpoint: CheckpointConfig,
     /// How batches are prepared.
     pub loading: LoadingConfig,
-    /// The run whose outputs are imitated besides. Left out: none.
+    /// The run that is imitated besides. Left out: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
 }
@@ -339,6 +339,10 @@ mod tests {
             ("teacher = { run = \"a\", temperature = 0 }", "train.teacher.temperature"),
             ("teacher = { run = \"a\", share = 0 }", "train.teacher.share"),
             ("teacher = { run = \"a\", share = 1.5 }", "train.teacher.share"),
+            ("teacher = { run = \"a\", outputs = -1 }", "train.teacher.outputs"),
+            ("teacher = { run = \"a\", outputs = 0 }", "train.teacher.outputs"),
+            ("teacher = { run = \"a\", hidden = { weight = 0 } }", "train.teacher.hidden.weight"),
+            ("teacher = { run = \"a\", influence = { weight = inf } }", "train.teacher.influence.weight"),
             ("schedule = { kind = \"one-cycle\", rise = 0 }", "train.schedule.rise"),
             ("schedule = { kind = \"plateau\", factor = 1 }", "train.schedule.factor"),
             (

@@ -24,16 +24,21 @@ mod checkpoints;
 mod choice;
 mod clip;
 mod config;
+mod distance;
 mod evaluate;
 mod finish;
+mod fitting;
 mod groups;
+mod inside;
 mod interval;
+mod lesson;
 mod metrics;
 mod mistakes;
 mod optimizer;
 mod pace;
 mod plateau;
 pub mod progress;
+mod projections;
 mod rates;
 mod readings;
 mod schedule;
@@ -52,7 +57,9 @@ pub use config::{
     CheckpointConfig, EarlyStoppingConfig, EvaluationConfig, Keep, LoadingConfig, TrainConfig, complete,
     schema,
 };
+pub use distance::{hidden_distance, influence_distance};
 pub use evaluate::{Evaluation, evaluate};
+pub use inside::{InsideConfig, Whose};
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
 pub use setting::{Setting, check, resume, train};

@@ -18,6 +18,7 @@ use crate::groups::Parameters;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::progress::{Event, Listener};
+use crate::projections::Projections;
 use crate::rates::LayerRates;
 use crate::schedule::ScheduleConfig;
 use crate::session::Session;
@@ -58,6 +59,7 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     let opened = Opened::new(&experiment, &setting)?;
     let teacher = opened.teacher(&setting)?;
     let begun = opened.begin(&experiment, &setting)?;
+    let projections = opened.projections(teacher.as_ref(), &begun.model, &experiment, &setting)?;
     // Not before all that can be refused was looked at.
     folder.make()?;
     folder.write_preparation(&opened.data.encoder().preparation()?)?;
@@ -70,7 +72,7 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     }
     // Last, because the folder is a run as soon as it has a config.
     folder.write_experiment(&experiment)?;
-    start(opened, &experiment, folder, setting, Ready { begun, teacher, newest: None })
+    start(opened, &experiment, folder, setting, Ready { begun, teacher, projections, newest: None })
 }
 
 /// Refuses what [`train`] would refuse before its first step, and gives the network that it would train.
@@ -79,8 +81,10 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
 /// Like [`train`].
 pub fn check(experiment: &Experiment, setting: &Setting<'_>) -> Result<Model> {
     let opened = Opened::new(experiment, setting)?;
-    opened.teacher(setting)?;
-    Ok(opened.begin(experiment, setting)?.model)
+    let teacher = opened.teacher(setting)?;
+    let model = opened.begin(experiment, setting)?.model;
+    opened.projections(teacher.as_ref(), &model, experiment, setting)?;
+    Ok(model)
 }
 
 /// Goes on with the run in `folder` from its newest good checkpoint, or from the start if it has none yet.
@@ -123,7 +127,8 @@ pub fn resume(folder: &RunFolder, setting: Setting<'_>) -> Result<Summary> {
         }
         None => opened.begin(&experiment, &setting)?,
     };
-    start(opened, &experiment, folder, setting, Ready { begun, teacher, newest })
+    let projections = opened.projections(teacher.as_ref(), &begun.model, &experiment, &setting)?;
+    start(opened, &experiment, folder, setting, Ready { begun, teacher, projections, newest })
 }
 
 /// An experiment's parts, read and checked.
@@ -193,6 +198,23 @@ impl Opened {
         teacher.open(self.data.encoder(), setting.registry, &device).map(Some)
     }
 
+    /// The maps through which the run's network is compared with its teacher, if any are needed.
+    pub(crate) fn projections(
+        &self,
+        teacher: Option<&Teacher>,
+        model: &Model,
+        experiment: &Experiment,
+        setting: &Setting<'_>,
+    ) -> Result<Projections> {
+        let Some(teacher) = teacher.filter(|teacher| teacher.shows_inside()) else {
+            return Ok(Projections::default());
+        };
+        let batch = self.data.batch(Part::Train, &[0], None)?;
+        let host = setting.host.clone().inner().autodiff();
+        let projections = teacher.fit(&model.valid(), &batch, (&host, u64::from(experiment.seed) + 1))?;
+        Ok(projections.fork(&training_device(setting)))
+    }
+
     fn recipe(&self, experiment: &Experiment) -> Recipe {
         Recipe {
             seed: experiment.seed,
@@ -218,6 +240,7 @@ pub(crate) struct Begun {
 struct Ready {
     begun: Begun,
     teacher: Option<Teacher>,
+    projections: Projections,
     newest: Option<Newest>,
 }
 
@@ -258,14 +281,15 @@ fn start(
     let recipe = opened.recipe(experiment);
     let init = experiment.init.as_ref();
     let Opened { config, plan, data, pace } = opened;
-    let Ready { begun, teacher, newest } = ready;
+    let Ready { begun, teacher, projections, newest } = ready;
     let (taken, device) = (begun.taken.clone(), setting.device.clone().inner());
     let (learner, state, passed_over) = match newest {
         Some(newest) => {
             same_recipe(&newest, &recipe)?;
             let model = newest.checkpoint.load_model(begun.model)?;
             let begun = Begun { model, ..begun };
-            let mut learner = learner(&config, init, begun, teacher, &device)?;
+            let projections = newest.checkpoint.load_projections(projections)?;
+            let mut learner = learner(&config, init, begun, (teacher, projections), &device)?;
             learner.optimizer = learner.optimizer.load_record(newest.checkpoint.load_optimizer()?);
             if recipe.averaged {
                 let averaged = newest.checkpoint.load_average(learner.model.valid())?;
@@ -273,7 +297,10 @@ fn start(
             }
             (learner, newest.header.state, newest.passed_over)
         }
-        None => (learner(&config, init, begun, teacher, &device)?, State::default(), Vec::new()),
+        None => {
+            let learner = learner(&config, init, begun, (teacher, projections), &device)?;
+            (learner, State::default(), Vec::new())
+        }
     };
     let told = taken.as_ref().filter(|_| state.step == 0).map(Taken::told);
     let mut session = Session {
@@ -312,7 +339,7 @@ pub(crate) fn learner(
     config: &TrainConfig,
     init: Option<&InitConfig>,
     Begun { model, masks, .. }: Begun,
-    teacher: Option<Teacher>,
+    (teacher, projections): (Option<Teacher>, Projections),
     device: &Device,
 ) -> Result<Learner> {
     let model = match init {
@@ -320,10 +347,12 @@ pub(crate) fn learner(
         None => model,
     };
     let rates = LayerRates::of(&model, init.map_or(1.0, |init| init.layer_decay));
-    let optimizer = config.optimizer.build(&Parameters::of(&model));
+    let mut parameters = Parameters::of(&model);
+    projections.visit(&mut parameters);
+    let optimizer = config.optimizer.build(&parameters);
     let decay = config.average.decay;
     let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));
-    Ok(Learner { model, optimizer, average, rates, holding: masks.on(device), teacher })
+    Ok(Learner { model, optimizer, average, rates, holding: masks.on(device), teacher, projections })
 }
 
 fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::average::Average;
 use crate::clip::{clip, global_norm};
+use crate::projections::Projections;
 use crate::rates::LayerRates;
 use crate::teacher::Teacher;
 
@@ -21,8 +22,10 @@ pub(crate) struct Learner {
     pub average: Option<Average<Model>>,
     /// Which of its weights stay zero.
     pub holding: Holding,
-    /// Whose outputs it imitates besides.
+    /// Whom it imitates besides.
     pub teacher: Option<Teacher>,
+    /// Through what it is compared with its teacher.
+    pub projections: Projections,
     /// How fast each layer learns.
     pub rates: LayerRates,
 }
@@ -61,20 +64,23 @@ impl Learner {
         order: &Order,
         device: &Device,
     ) -> Result<(Self, StepResult)> {
-        let Self { model, mut optimizer, average, rates, holding, teacher } = self;
+        let Self { model, mut optimizer, average, rates, holding, teacher, projections } = self;
+        let learning = (model, projections);
         // What dropout draws depends on the step alone, not on what was drawn before.
         device.seed(step_seed(order.seed, order.step));
-        let (loss, gradients) = gradients(&model, teacher.as_ref(), batches, order, device)?;
+        let (loss, gradients) = gradients(&learning, teacher.as_ref(), batches, order, device)?;
         let plain = device.clone().inner();
         let gradient_norm =
-            (order.norm_wanted || order.clip_norm > 0.0).then(|| global_norm(&model, &gradients, &plain));
+            (order.norm_wanted || order.clip_norm > 0.0).then(|| global_norm(&learning, &gradients, &plain));
         let gradients = match &gradient_norm {
-            Some(norm) if order.clip_norm > 0.0 => clip(&model, gradients, norm.clone(), order.clip_norm),
+            Some(norm) if order.clip_norm > 0.0 => clip(&learning, gradients, norm.clone(), order.clip_norm),
             _ => gradients,
         };
-        let model = holding.hold(optimizer.step(rates.at(order.rate)?, model, gradients));
+        let (model, projections) = optimizer.step(rates.at(order.rate)?, learning, gradients);
+        let model = holding.hold(model);
         let average = average.map(|average| average.update(&model.valid(), order.step));
-        Ok((Self { model, optimizer, average, rates, holding, teacher }, StepResult { loss, gradient_norm }))
+        let learner = Self { model, optimizer, average, rates, holding, teacher, projections };
+        Ok((learner, StepResult { loss, gradient_norm }))
     }
 
     /// The network that is judged and kept: the average where there is one, without autodiff.
@@ -88,7 +94,7 @@ impl Learner {
 
 /// The mean loss of the step's examples and its gradients, over one or several batches.
 fn gradients(
-    model: &Model,
+    learning: &(Model, Projections),
     teacher: Option<&Teacher>,
     batches: &mut dyn Iterator<Item = Result<Batch>>,
     order: &Order,
@@ -102,16 +108,16 @@ fn gradients(
         })??;
         // Batches may differ in size, so each counts by its part of the step's examples.
         let share = batch.examples as f64 / order.examples as f64;
-        let mut loss = loss(model, teacher, batch, device)?;
+        let mut loss = loss(learning, teacher, batch, device)?;
         if order.batches > 1 {
             loss = loss.mul_scalar(share);
         }
         let value = loss.clone().inner();
-        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        let gradients = GradientsParams::from_grads(loss.backward(), learning);
         if order.batches == 1 {
             return Ok((value, gradients));
         }
-        accumulated.accumulate(model, gradients);
+        accumulated.accumulate(learning, gradients);
         total = Some(match total {
             Some(total) => total + value,
             None => value,
@@ -122,16 +128,17 @@ fn gradients(
 }
 
 /// The mean loss of the examples of `batch`.
-fn loss(model: &Model, teacher: Option<&Teacher>, batch: Batch, device: &Device) -> Result<Tensor<1>> {
-    let wanted = teacher.map(|teacher| teacher.outputs(&batch)).transpose()?;
-    let (inputs, targets) = batch.into_parts(device);
-    match teacher.zip(wanted) {
-        Some((teacher, wanted)) => {
-            let (outputs, task) = model.answer(&inputs, &targets)?;
-            teacher.loss(outputs, wanted, &targets, task)
-        }
-        None => model.loss(&inputs, &targets),
+fn loss(
+    (model, projections): &(Model, Projections),
+    teacher: Option<&Teacher>,
+    batch: Batch,
+    device: &Device,
+) -> Result<Tensor<1>> {
+    if let Some(teacher) = teacher {
+        return teacher.loss(model, projections, batch, device);
     }
+    let (inputs, targets) = batch.into_parts(device);
+    model.loss(&inputs, &targets)
 }
 
 /// A number for the random numbers of one step: SplitMix64 of seed and step.

@@ -1,20 +1,25 @@
-//! `[train.teacher]`: a trained run whose outputs are imitated.
+//! `[train.teacher]`: a trained run that is imitated.
 
 use std::path::PathBuf;
 
-use ansatz_core::{Batch, ConfigError, Encoder, Error, Model, Registry, Result, Target, Targets};
+use ansatz_core::{ConfigError, Encoder, Error, Model, Registry, Result, Target};
 use ansatz_run::Trained;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::require;
-use crate::soft_targets::soft_loss;
+use crate::inside::InsideConfig;
 
-/// A trained run whose outputs are imitated besides the task's own loss, for tasks of classes or tokens.
+/// A trained run that is imitated: its answers, for tasks of classes or tokens, and where wanted the insides of its blocks.
 ///
-/// Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015: the loss is
-/// `share · soft + (1 − share) · task`, see [`soft_loss`].
+/// ```text
+/// loss = outputs · (share · soft + (1 − share) · task) + hidden.weight · hidden + influence.weight · influence
+/// ```
+///
+/// Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015, for the answers; see
+/// [`soft_loss`](crate::soft_loss), [`hidden_distance`](crate::hidden_distance) and
+/// [`influence_distance`](crate::influence_distance).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
@@ -23,13 +28,30 @@ pub struct TeacherConfig {
     pub run: PathBuf,
     /// T, what both networks' logits are divided by, above 0: the higher, the more the unlikely answers tell.
     pub temperature: f64,
-    /// The teacher's share of the loss, above 0, at most 1.
+    /// The teacher's share of the loss of the answers, above 0, at most 1.
     pub share: f64,
+    /// What the loss of the answers counts, at least 0; 0: nothing is learned from answers, the teacher's or the right ones.
+    pub outputs: f64,
+    /// The tokens that leave the teacher's blocks are imitated, through learned maps where they are wider or narrower.
+    /// Left out: they are not. Romero et al., FitNets, 2015, arXiv:1412.6550.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<InsideConfig>,
+    /// The matrices by which the teacher's mixers mix tokens are imitated, head by head: attention, or what stands for it
+    /// in a recurrence. Left out: they are not. Bick et al., MOHAWK, 2024, arXiv:2408.10189.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub influence: Option<InsideConfig>,
 }
 
 impl Default for TeacherConfig {
     fn default() -> Self {
-        Self { run: PathBuf::new(), temperature: 4.0, share: 0.9 }
+        Self {
+            run: PathBuf::new(),
+            temperature: 4.0,
+            share: 0.9,
+            outputs: 1.0,
+            hidden: None,
+            influence: None,
+        }
     }
 }
 
@@ -40,7 +62,18 @@ impl TeacherConfig {
         }
         require("temperature", self.temperature, self.temperature > 0.0, "a number above 0")?;
         let shared = self.share > 0.0 && self.share <= 1.0;
-        require("share", self.share, shared, "a number above 0, at most 1")
+        require("share", self.share, shared, "a number above 0, at most 1")?;
+        require("outputs", self.outputs, self.outputs >= 0.0, "a number of at least 0")?;
+        for (key, inside) in [("hidden", &self.hidden), ("influence", &self.influence)] {
+            if let Some(inside) = inside {
+                inside.check().map_err(|error| error.under(key))?;
+            }
+        }
+        if self.outputs == 0.0 && self.hidden.is_none() && self.influence.is_none() {
+            let problem = "0 leaves nothing to learn from";
+            return Err(ConfigError::value("outputs", problem, "a number above 0, or hidden or influence"));
+        }
+        Ok(())
     }
 
     /// Loads the teacher of a student whose data `encoder` prepares, onto `device`, which is without autodiff.
@@ -59,9 +92,10 @@ impl TeacherConfig {
             Err(Error::input(self.run.display(), problem, expected, remedy))
         };
         let (taught, known) = (encoder.target(), trained.encoder.target());
-        if matches!(taught, Target::Series { .. } | Target::Number { .. }) {
+        let is_number = matches!(taught, Target::Series { .. } | Target::Number { .. });
+        if is_number && self.outputs > 0.0 {
             let problem = "numbers that are foretold are no probabilities, and only such are imitated";
-            return refused(problem.to_owned(), "a task of classes or tokens");
+            return refused(problem.to_owned(), "a task of classes or tokens, or train.teacher.outputs = 0");
         }
         if taught != known {
             let problem =
@@ -72,12 +106,7 @@ impl TeacherConfig {
             let problem = "the teacher prepares its inputs in another way than the student".to_owned();
             return refused(problem, "a run trained on the same data with the same [data] settings");
         }
-        Ok(Teacher {
-            model: trained.model,
-            device: device.clone(),
-            temperature: self.temperature,
-            share: self.share,
-        })
+        Ok(Teacher { model: trained.model, device: device.clone(), config: self.clone() })
     }
 }
 
@@ -98,38 +127,8 @@ fn answers(target: &Target) -> String {
 
 /// A trained network that teaches another.
 pub(crate) struct Teacher {
-    model: Model,
+    pub model: Model,
     /// Where it computes, without autodiff.
-    device: Device,
-    temperature: f64,
-    share: f64,
-}
-
-impl Teacher {
-    /// The teacher's outputs for `batch`.
-    pub(crate) fn outputs(&self, batch: &Batch) -> Result<Tensor<3>> {
-        self.model.forward(&batch.inputs(&self.device))
-    }
-
-    /// The loss of a student that gave `outputs` where the teacher gave `wanted`, and whose own loss is `task`.
-    ///
-    /// # Errors
-    /// When the two are of different shapes.
-    pub(crate) fn loss(
-        &self,
-        outputs: Tensor<3>,
-        wanted: Tensor<3>,
-        targets: &Targets,
-        task: Tensor<1>,
-    ) -> Result<Tensor<1>> {
-        if outputs.dims() != wanted.dims() {
-            return Err(Error::Failed(format!(
-                "training: the teacher gives {:?} outputs, the student {:?}",
-                wanted.dims(),
-                outputs.dims()
-            )));
-        }
-        let soft = soft_loss(outputs, Tensor::from_inner(wanted), targets, self.temperature);
-        Ok(soft * self.share + task * (1.0 - self.share))
-    }
+    pub device: Device,
+    pub config: TeacherConfig,
 }

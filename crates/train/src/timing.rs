@@ -45,7 +45,8 @@ pub fn time_steps(experiment: &Experiment, setting: &Setting<'_>, budget: Durati
     let examples = batch.examples;
     let device = training_device(setting);
     let (init, teacher, plain) = (experiment.init.as_ref(), opened.teacher(setting)?, device.clone().inner());
-    let mut learner = learner(&opened.config, init, begun, teacher, &plain)?;
+    let projections = opened.projections(teacher.as_ref(), &begun.model, &experiment, setting)?;
+    let mut learner = learner(&opened.config, init, begun, (teacher, projections), &plain)?;
     let step = |number, taught: Learner| {
         let order = Order {
             step: number,

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use ansatz_core::Registry;
 use ansatz_recipe::{Compressed, Recipe, Workshop};
-use ansatz_run::written::{figure, figure_within};
+use ansatz_run::written::figure_within;
 use ansatz_run::{RunFolder, Stage};
 use ansatz_train::progress::{Listener, Plain};
 
 use super::train::stop_on_interrupt;
-use super::{measure, places};
+use super::{measure, places, sensitivity};
 use crate::cli::Compress;
 use crate::output::{self, Outcome, bytes, grouped, note};
 
@@ -18,7 +18,7 @@ pub(super) fn execute(arguments: &Compress, registry: &Registry, out: &mut dyn W
     let name = &arguments.device.device;
     let silent = arguments.quiet || arguments.json;
     if let (true, Some(run)) = (arguments.sensitivity, &arguments.run) {
-        return rank(run, name, silent, arguments.json, registry, out);
+        return sensitivity::execute(run, arguments, registry, out);
     }
     let listeners = || -> Vec<Box<dyn Listener>> {
         if silent { Vec::new() } else { vec![Box::new(Plain::new(io::stderr()))] }
@@ -51,62 +51,17 @@ pub(super) fn execute(arguments: &Compress, registry: &Registry, out: &mut dyn W
     if arguments.json { output::json(out, &compressed) } else { conclude(&compressed, out) }
 }
 
-/// Which layers lose most.
-fn rank(
-    run: &Path,
-    device: &str,
-    silent: bool,
-    json: bool,
-    registry: &Registry,
-    out: &mut dyn Write,
-) -> Outcome {
-    let tell = |layer: &str| {
-        if !silent {
-            note(&layer);
-        }
-    };
-    let found = ansatz_recipe::sensitivity(run, registry, &places()?, &ansatz_device::open(device)?, &tell)?;
-    if json {
-        return output::json(out, &found);
-    }
-    let row = |loss: &ansatz_recipe::Loss| {
-        vec![
-            loss.layer.clone(),
-            grouped(loss.values as u64),
-            loss.method.clone(),
-            figure(&found.figure, loss.quality),
-            format!("{:+.4}", loss.lost),
-        ]
-    };
-    let whole = vec![
-        "none".to_owned(),
-        String::new(),
-        String::new(),
-        figure(&found.figure, found.quality),
-        "0".to_owned(),
-    ];
-    let rows: Vec<_> = std::iter::once(whole).chain(found.losses.iter().map(row)).collect();
-    output::table(out, &["layer", "values", "method", &found.figure, "loss rises by"], &rows)
-}
-
 fn conclude(compressed: &Compressed, out: &mut dyn Write) -> Outcome {
     let run = compressed.run.display();
     if let Some(original) = compressed.stages.first() {
-        let rows: Vec<_> = compressed.stages.iter().map(|stage| row(stage, original)).collect();
+        let has_tokens = compressed.stages.iter().any(|stage| stage.measured.tokens_per_second.is_some());
+        let rows: Vec<_> = compressed.stages.iter().map(|stage| row(stage, original, has_tokens)).collect();
         let figure = original.measured.figure.as_str();
-        let heading = [
-            "step",
-            figure,
-            "on disk",
-            "smaller",
-            "other than 0",
-            "1 at once",
-            "95 %",
-            "64 at once",
-            "95 %",
-            "examples/s",
-            "memory",
-        ];
+        let mut heading =
+            vec!["step", figure, "on disk", "smaller", "parameters", "other than 0", "operations"];
+        heading.extend(["1 at once", "95 %", "64 at once", "95 %", "examples/s"]);
+        heading.extend(has_tokens.then_some("tokens/s"));
+        heading.push("memory");
         output::table(out, &heading, &rows)?;
     }
     if compressed.finished {
@@ -118,7 +73,7 @@ fn conclude(compressed: &Compressed, out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
-fn row(stage: &Stage, original: &Stage) -> Vec<String> {
+fn row(stage: &Stage, original: &Stage, has_tokens: bool) -> Vec<String> {
     let (measured, first) = (&stage.measured, &original.measured);
     let time = |batch| measured.latency_at(batch).map(|latency| [latency.median, latency.percentile_95]);
     let times = [1, 64].into_iter().flat_map(|batch| time(batch).unwrap_or([f64::NAN; 2]));
@@ -127,10 +82,14 @@ fn row(stage: &Stage, original: &Stage) -> Vec<String> {
         figure_within(&measured.figure, measured.quality, measured.interval.as_ref()),
         bytes(measured.bytes),
         format!("{:.1} ×", first.bytes as f64 / measured.bytes.max(1) as f64),
+        grouped(measured.parameters as u64),
         grouped(measured.non_zeros as u64),
+        measured.flops.map_or_else(String::new, grouped),
     ];
     row.extend(times.map(|time| format!("{time:.2} ms")));
     row.push(grouped(measured.examples_per_second as u64));
+    let tokens = || measured.tokens_per_second.map_or_else(String::new, |tokens| grouped(tokens as u64));
+    row.extend(has_tokens.then(tokens));
     row.push(measured.peak_memory_bytes.map_or_else(String::new, bytes));
     row
 }

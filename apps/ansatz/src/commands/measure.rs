@@ -35,12 +35,18 @@ fn rows(measured: &Measurement) -> Vec<(String, String)> {
         ("parameters".to_owned(), grouped(measured.parameters as u64)),
         ("other than 0".to_owned(), grouped(measured.non_zeros as u64)),
     ];
+    rows.extend(measured.flops.map(|flops| ("operations".to_owned(), grouped(flops))));
     for latency in &measured.latency {
         let name = format!("{} at once", latency.batch);
         let time = format!("{:.3} ms, 95 % within {:.3} ms", latency.median, latency.percentile_95);
         rows.push((name, time));
     }
-    rows.push(("speed".to_owned(), format!("{} examples/s", grouped(measured.examples_per_second as u64))));
+    let speed = format!("{} examples/s", grouped(measured.examples_per_second as u64));
+    let speed = match measured.tokens_per_second {
+        Some(tokens) => format!("{speed}, {} tokens/s", grouped(tokens as u64)),
+        None => speed,
+    };
+    rows.push(("speed".to_owned(), speed));
     if let Some(peak) = measured.peak_memory_bytes {
         rows.push(("peak memory".to_owned(), bytes(peak)));
     }

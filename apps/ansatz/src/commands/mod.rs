@@ -13,6 +13,7 @@ mod inspect;
 mod list;
 mod measure;
 mod predict;
+mod sensitivity;
 mod train;
 mod verify;
 

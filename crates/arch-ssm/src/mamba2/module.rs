@@ -1,7 +1,7 @@
 //! Mamba-2's mixer, all tokens at once and behind a state.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{CausalConvolution, Linear, LinearAttention, LogDecay, silu, softplus};
+use ansatz_ops::{CausalConvolution, Linear, LinearAttention, LogDecay, silu, softplus, unit_values};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 
@@ -48,6 +48,22 @@ pub struct Mamba2 {
     longest_step: Option<f64>,
 }
 
+/// What tokens are mapped to, for each head.
+struct Mapped {
+    /// z `[batch, length, channels]`.
+    gate: Tensor<3>,
+    /// x `[batch, heads, length, channels / heads]`.
+    x: Tensor<4>,
+    /// B `[batch, heads, length, state]`.
+    input: Tensor<4>,
+    /// C `[batch, heads, length, state]`.
+    output: Tensor<4>,
+    /// Δ `[batch, heads, length]`.
+    step: Tensor<3>,
+    /// What the convolution still sees.
+    window: Option<Tensor<3>>,
+}
+
 /// Names of the state's tensors: what the convolution still sees, `[batch, window − 1, channels of x, B and C]`,
 /// and S, `[batch, heads, state, channels / heads]`.
 const WINDOW: &str = "window";
@@ -82,22 +98,26 @@ impl Mamba2 {
         }
     }
 
-    /// The outputs, and window and state behind the last token.
-    fn run(
-        &self,
-        tokens: Tensor<3>,
-        mask: Option<&Tensor<2, Bool>>,
-        window: Option<Tensor<3>>,
-        state: Option<Tensor<4>>,
-    ) -> (Tensor<3>, Option<Tensor<3>>, Tensor<4>) {
-        let [batch, length, width] = tokens.dims();
-        let Sizes { channels, heads, .. } = self.sizes;
+    /// What the recurrence reads.
+    fn map(&self, tokens: Tensor<3>, mask: Option<&Tensor<2, Bool>>, window: Option<Tensor<3>>) -> Mapped {
+        let [batch, length, _] = tokens.dims();
         let mapped = self.input.forward(real(tokens, mask));
         assert_shape!(mapped, [batch, length, self.sizes.mapped()]);
         let [gate, convolved, step] = self.sizes.split(mapped, &self.scales);
         let (convolved, window) = self.convolution.forward(convolved, window);
         let [x, input, output] = self.sizes.heads(real(silu(convolved), mask));
-        let step = self.steps(step);
+        Mapped { gate, x, input, output, step: self.steps(step), window }
+    }
+
+    /// y of values `x`, and the state behind the last token.
+    fn mix(
+        &self,
+        x: Tensor<4>,
+        [output, input]: [Tensor<4>; 2],
+        step: Tensor<3>,
+        state: Option<Tensor<4>>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let heads = self.sizes.heads;
         let rate = self.rate.val().exp().neg().reshape([1, heads, 1]);
         let recurrence = LinearAttention {
             query: output,
@@ -108,7 +128,21 @@ impl Mamba2 {
             state,
         };
         let (read, state) = recurrence.run();
-        let y = read + x * self.skip.val().reshape([1, heads, 1, 1]);
+        (read + x * self.skip.val().reshape([1, heads, 1, 1]), state)
+    }
+
+    /// The outputs, and window and state behind the last token.
+    fn run(
+        &self,
+        tokens: Tensor<3>,
+        mask: Option<&Tensor<2, Bool>>,
+        window: Option<Tensor<3>>,
+        state: Option<Tensor<4>>,
+    ) -> (Tensor<3>, Option<Tensor<3>>, Tensor<4>) {
+        let [batch, length, width] = tokens.dims();
+        let channels = self.sizes.channels;
+        let Mapped { gate, x, input, output, step, window } = self.map(tokens, mask, window);
+        let (y, state) = self.mix(x, [output, input], step, state);
         let y = y.swap_dims(1, 2).reshape([batch, length, channels]);
         let output = self.output.forward(self.gate.forward(y, gate));
         assert_shape!(output, [batch, length, width]);
@@ -123,6 +157,12 @@ impl Mixer for Mamba2 {
 
     fn recurrent(&self) -> Option<&dyn Recurrent> {
         Some(self)
+    }
+
+    /// y of x, token by token, for each head: the matrix L ∘ (C Bᵀ) of section 5, with Δ and D in it.
+    fn influence(&self, tokens: Tensor<3>, context: &Context) -> Option<Tensor<4>> {
+        let Mapped { input, output, step, .. } = self.map(tokens, context.mask.as_ref(), None);
+        Some(self.mix(unit_values(&input), [output, input], step, None).0)
     }
 
     fn flops(&self, length: usize) -> u64 {

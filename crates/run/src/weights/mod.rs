@@ -41,6 +41,30 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
     write_atomically(path, &bytes)
 }
 
+/// The bytes that the parameters and buffers of `module` take in memory, whole numbers with their scales included.
+pub fn bytes_held<M: Module>(module: &M) -> u64 {
+    struct Count(u64);
+    impl Count {
+        fn add(&mut self, data: TensorData) {
+            self.0 += data.into_bytes().len() as u64;
+        }
+    }
+    impl ModuleVisitor for Count {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.add(param.val().into_data());
+        }
+        fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+            self.add(param.val().into_data());
+        }
+        fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+            self.add(param.val().into_data());
+        }
+    }
+    let mut count = Count(0);
+    module.visit(&mut count);
+    count.0
+}
+
 /// Reads the parameters and buffers of `module`; all of them must be there, in the right shapes, and nothing
 /// else. Weights that were quantized become quantized tensors again.
 ///

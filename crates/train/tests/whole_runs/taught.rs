@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::synthetic::{alone, experiment, registry, resume, train, train_and_kill};
+use crate::synthetic::{alone, experiment, losses, registry, resume, train, train_and_kill};
 use ansatz_core::Model;
 use ansatz_run::{Mask, Masks, RunFolder, Trained, save_weights};
 
@@ -112,12 +112,7 @@ fn a_student_comes_nearer_to_its_teacher() {
         ];
         let settings = [&settings[..], &["backbone.dropout=0.0"]].concat();
         train(&experiment(&settings), &folder).unwrap();
-        let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
-        let steps: Vec<serde_json::Value> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let losses =
-            steps.iter().filter(|line| line["event"] == "step").map(|line| line["loss"].as_f64().unwrap());
-        let losses: Vec<f64> = losses.collect();
+        let losses = losses(&folder);
         (losses[0], losses[losses.len() - 1])
     };
     let (first, last) = distance("student", "20");

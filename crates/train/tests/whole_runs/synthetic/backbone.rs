@@ -1,7 +1,7 @@
 //! One residual block with all that makes resuming hard: dropout, and running statistics.
 
 use ansatz_core::{
-    Backbone, BackboneConfig, BoxedBackbone, Build, Component, FeatureSpec, Features, Layer, Result,
+    Backbone, BackboneConfig, Blocks, BoxedBackbone, Build, Component, FeatureSpec, Features, Layer, Result,
 };
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
@@ -70,7 +70,25 @@ impl Backbone for BlockModule {
         *input
     }
 
+    fn blocks(&self) -> Option<&dyn Blocks> {
+        Some(self)
+    }
+
     fn layers(&self, _input: &FeatureSpec) -> Vec<Layer> {
         Vec::new()
+    }
+}
+
+impl Blocks for BlockModule {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn enter(&self, features: Features) -> Features {
+        features
+    }
+
+    fn block(&self, _index: usize, features: Features) -> Features {
+        self.forward(features)
     }
 }

@@ -115,3 +115,10 @@ pub(crate) fn train_and_kill(experiment: &Experiment, folder: &Path, step: u64) 
     });
     assert!(killed.is_err(), "the run ended before step {step}");
 }
+
+/// The losses of the steps that a run logged.
+pub(crate) fn losses(folder: &Path) -> Vec<f64> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["event"] == "step").map(|line| line["loss"].as_f64().unwrap()).collect()
+}
