@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::program::{Program, workspace};
 
-const RECIPES: [&str; 12] = [
+const RECIPES: [&str; 13] = [
     "int8",
     "int4",
     "int3",
@@ -17,6 +17,7 @@ const RECIPES: [&str; 12] = [
     "wanda-50",
     "wanda-2-4",
     "sparse-gpt-50",
+    "sparse-gpt-2-4",
     "distill",
     "chain",
 ];

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use ansatz_core::Result;
 
+use crate::Weight;
 use crate::calibrate::Hessian;
 use crate::compensate::{Choice, Rows, compensate};
 use crate::criterion::Pruned;
 use crate::gptq::{root, rows};
 use crate::prune::Pattern;
-use crate::Weight;
 
 /// Columns among which an unstructured mask is chosen at once, Bₛ in the paper.
 const TOGETHER: usize = 128;
