@@ -4,9 +4,8 @@ use ansatz_core::{
     Backbone, BackboneConfig, BoxedBackbone, Build, Component, ConfigError, Error, FeatureSpec, Features,
     Layer, Registry, Result,
 };
-use ansatz_ops::{ConvNorm, ConvNormConfig, max_pool};
+use ansatz_ops::{ConvNorm, ConvNormConfig, ConvStage, conv_stages};
 use burn::module::Module;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,13 +147,9 @@ pub struct ConvPyramid {
 impl ConvPyramid {
     /// `[batch, channels, height, width]` → the same with the last stage's channels and size.
     pub fn forward_picture(&self, picture: Tensor<4>) -> Tensor<4> {
-        self.stages.iter().zip(&self.config.stages).fold(picture, |picture, (convolutions, stage)| {
-            let picture = convolutions.iter().fold(picture, |picture, layer| layer.forward(picture));
-            if stage.pool == 1 {
-                return picture;
-            }
-            max_pool(picture, MaxPoolOptions::new([stage.pool; 2]))
-        })
+        let stages = self.stages.iter().zip(&self.config.stages);
+        let stages: Vec<ConvStage<'_>> = stages.map(|(layers, stage)| (&layers[..], stage.pool)).collect();
+        conv_stages(picture, &stages)
     }
 }
 

@@ -25,6 +25,7 @@ mod choice;
 mod clip;
 mod config;
 mod evaluate;
+mod fake_quantization;
 mod finish;
 mod groups;
 mod interval;
@@ -53,6 +54,7 @@ pub use config::{
     schema,
 };
 pub use evaluate::{Evaluation, evaluate};
+pub use fake_quantization::FakeQuantizationConfig;
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
 pub use setting::{Setting, check, resume, train};
