@@ -48,7 +48,9 @@ mod sparse_gpt;
 mod weights;
 
 pub use ansatz_ops::{Kind, Scales, Ungrouped};
-pub use calibrate::{CalibrationConfig, Examples, Hessian, Norms, Statistic, Unseen, columns, gather};
+pub use calibrate::{
+    CalibrationConfig, Examples, Hessian, Norms, Statistic, Unseen, check_seen, columns, gather,
+};
 pub use criterion::Criterion;
 pub use layers::Layers;
 pub use method::Method;

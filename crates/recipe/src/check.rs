@@ -1,10 +1,10 @@
 //! Whether a recipe fits a run, before any work starts.
 
-use ansatz_compress::{Weight, is_any_quantized, weights};
-use ansatz_core::{Error, Part, Result};
+use ansatz_compress::{CalibrationConfig, Examples, Unseen, Weight, check_seen, is_any_quantized, weights};
+use ansatz_core::{Batch, Error, Result};
 use ansatz_run::{Experiment, Trained};
 
-use crate::examples::no_examples;
+use crate::examples::{first_example, forward, no_examples};
 use crate::training::Lesson;
 use crate::{Recipe, Step, Workshop};
 
@@ -13,8 +13,10 @@ struct Expected {
     experiment: Experiment,
     weights: Vec<Weight>,
     quantized: bool,
-    /// Those of the training part.
-    examples: usize,
+    /// One of the training part.
+    example: Option<Batch>,
+    /// Whether another network has taken the place of the original.
+    student: bool,
 }
 
 /// Refuses a recipe that does not fit the run `original`.
@@ -29,7 +31,8 @@ pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>
         experiment: original.experiment.clone(),
         weights: weights(&original.model),
         quantized: is_any_quantized(&original.model),
-        examples: data.examples(Part::Train),
+        example: first_example(&*data)?,
+        student: false,
     };
     for (index, step) in recipe.step.iter().enumerate() {
         expected.pass(step, original, workshop).map_err(|error| within(error, index, step))?;
@@ -41,12 +44,13 @@ impl Expected {
     fn pass(&mut self, step: &Step, original: &Trained, workshop: &Workshop<'_>) -> Result<()> {
         match step {
             Step::Prune(config) => {
-                self.examples_for(config.calibration().is_some())?;
-                config.select(self.weights.clone()).map(drop)
+                let selected = config.select(self.weights.clone())?;
+                self.calibrate(config.calibration(), &selected, original, workshop)
             }
             Step::Quantize(config) => {
-                self.examples_for(config.calibration().is_some())?;
-                for done in config.select(self.weights.clone())? {
+                let selected = config.select(self.weights.clone())?;
+                self.calibrate(config.calibration(), &selected, original, workshop)?;
+                for done in selected {
                     self.weights.retain(|weight| weight.name != done.name);
                 }
                 self.quantized = true;
@@ -68,15 +72,29 @@ impl Expected {
         if !lesson.goes_on {
             self.weights = weights(&model);
             self.quantized = false;
-            // What trains has something to train with.
-            self.examples = self.examples.max(1);
+            self.student = true;
         }
         self.experiment = lesson.experiment;
         Ok(())
     }
 
-    fn examples_for(&self, needed: bool) -> Result<()> {
-        if needed && self.examples == 0 { Err(no_examples()) } else { Ok(()) }
+    /// Whether there are examples that show what the selected weights are multiplied with. Of a student, whose data may be
+    /// others, that is known when it is there; it has examples, since it was trained.
+    fn calibrate(
+        &self,
+        calibration: Option<CalibrationConfig>,
+        selected: &[Weight],
+        original: &Trained,
+        workshop: &Workshop<'_>,
+    ) -> Result<()> {
+        let Some(calibration) = calibration.filter(|_| !self.student) else { return Ok(()) };
+        let example = self.example.as_ref().ok_or_else(no_examples)?;
+        if calibration.unseen == Unseen::Plain {
+            return Ok(());
+        }
+        let forward = forward(workshop);
+        let examples = Examples { batches: std::slice::from_ref(example), forward: &forward };
+        check_seen(&original.model, &examples, selected)
     }
 
     fn still_float(&self) -> Result<()> {

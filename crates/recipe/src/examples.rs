@@ -1,7 +1,7 @@
 //! The examples that a step calibrates with.
 
 use ansatz_compress::CalibrationConfig;
-use ansatz_core::{Batch, Error, Model, Part, Result};
+use ansatz_core::{Batch, Error, Model, OpenData, Part, Result};
 use ansatz_data::Order;
 use ansatz_run::Trained;
 
@@ -26,6 +26,15 @@ pub(crate) fn training_batches(
     chosen.truncate(calibration.examples.get());
     let batches = chosen.chunks(calibration.batch_size.get());
     batches.map(|indices| data.batch(Part::Train, indices, None)).collect()
+}
+
+/// One example of the training part; none where it is empty.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn first_example(data: &dyn OpenData) -> Result<Option<Batch>> {
+    let any = data.examples(Part::Train) > 0;
+    any.then(|| data.batch(Part::Train, &[0], None)).transpose()
 }
 
 /// The error of data without a training part.

@@ -188,3 +188,40 @@ impl Network {
         each.sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_ops::{Observer, observing};
+    use burn::module::ParamId;
+    use burn::tensor::{Distribution, Tolerance};
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    struct Seen(ParamId, Option<Tensor<2>>);
+
+    impl Observer for Seen {
+        fn see(&mut self, weight: ParamId, inputs: Observed) {
+            if let Observed::Rows(rows) = inputs
+                && weight == self.0
+            {
+                self.1 = Some(rows);
+            }
+        }
+    }
+
+    #[test]
+    fn the_hidden_matrix_is_seen_with_the_state_before_each_time() {
+        let device = ansatz_device::open("cpu").unwrap();
+        for (cell, length) in [(Cell::Tanh, 5), (Cell::Lstm, 5), (Cell::Gru, 4), (Cell::Lstm, 1)] {
+            let network = Network::new(cell, [3, 4, 1], [false, true], &device);
+            let tokens = Tensor::random([2, length, 3], Distribution::Normal(0.0, 1.0), &device);
+            let seen = Rc::new(RefCell::new(Seen(network.ahead[0].hidden.weight.id, None)));
+            let made = observing(&seen, || network.forward(tokens, None, None)).tokens.swap_dims(0, 1);
+            let before = Tensor::cat(vec![Tensor::zeros([1, 2, 4], &device), made], 0).narrow(0, 0, length);
+            let rows = seen.borrow().1.clone().expect("it was seen").into_data();
+            let expected = before.reshape([length * 2, 4]).into_data();
+            rows.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+        }
+    }
+}

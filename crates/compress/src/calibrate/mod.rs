@@ -163,6 +163,25 @@ pub(crate) fn identities<M: Module>(module: &M, names: &[String]) -> Result<BTre
     }
 }
 
+/// Refuses those of `weights` whose inputs `examples` do not show, before any work is done with them.
+///
+/// # Errors
+/// When there are any, or the module refuses an example.
+pub fn check_seen<M: Module, B>(module: &M, examples: &Examples<'_, M, B>, weights: &[Weight]) -> Result<()> {
+    #[derive(Default)]
+    struct Seen;
+    impl Statistic for Seen {
+        fn bytes(_groups: usize, _inputs: usize) -> usize {
+            0
+        }
+        fn see(&mut self, _inputs: &Observed) {}
+    }
+    let names: Vec<String> = weights.iter().map(|weight| weight.name.clone()).collect();
+    let seen = gather::<Seen, _, _>(module, examples, &names)?;
+    let unseen = weights.iter().filter(|weight| !seen.contains_key(&weight.name));
+    refuse_unseen(&unseen.cloned().collect::<Vec<_>>())
+}
+
 /// Refuses weights whose inputs were not seen.
 ///
 /// # Errors
@@ -246,6 +265,8 @@ pub(crate) mod tests {
         let examples = Examples { batches: &batches, forward: &forward };
         let names = ["convolution.conv.weight", "last.weight", "hidden.weight", "nobody"].map(str::to_owned);
         let found = gather::<Range, _, _>(&network, &examples, &names).unwrap();
+        let message = check_seen(&network, &examples, &crate::weights(&network)).unwrap_err().to_string();
+        assert!(message.starts_with("`hidden.weight`:"), "{message}");
         // burn's own layer shows nothing.
         assert_eq!(found.keys().collect::<Vec<_>>(), ["convolution.conv.weight", "last.weight"]);
         let all = Tensor::cat(batches.clone(), 0);
