@@ -71,8 +71,10 @@ impl QuantizeConfig {
     pub fn calibration(&self) -> Option<CalibrationConfig> {
         match (self.method, self.activations) {
             (Method::Round, Activations::Dynamic) => None,
-            (_, Activations::Static(RangesConfig { examples, .. })) if self.calibration.is_none() => {
-                Some(CalibrationConfig { examples, ..CalibrationConfig::default() })
+            (method, Activations::Static(RangesConfig { examples, .. })) if self.calibration.is_none() => {
+                // Rounding to the nearest has no need to see the inputs of every weight.
+                let unseen = if method == Method::Round { Unseen::Plain } else { Unseen::Refuse };
+                Some(CalibrationConfig { examples, unseen, ..CalibrationConfig::default() })
             }
             _ => Some(self.calibration.clone().unwrap_or_default()),
         }
