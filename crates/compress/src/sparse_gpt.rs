@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use ansatz_core::Result;
 
+use crate::Weight;
 use crate::calibrate::Hessian;
 use crate::compensate::{Choice, Rows, compensate};
 use crate::criterion::Pruned;
 use crate::gptq::{root, rows};
 use crate::prune::Pattern;
-use crate::{Kind, Weight};
 
 /// Columns among which an unstructured mask is chosen at once, Bₛ in the paper.
 const TOGETHER: usize = 128;
@@ -126,6 +126,7 @@ impl Choice for Sparing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kind;
     use crate::compensate::tests::{alike, inverse};
     use crate::prune::{Misfits, Scope};
     use proptest::prelude::*;
