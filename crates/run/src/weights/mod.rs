@@ -22,7 +22,8 @@ pub use quantized::dequantized;
 /// Writes all parameters and buffers of `module`, atomically. The same values give the same bytes.
 ///
 /// Quantized weights take as few bits as their values need, and of weights that are at least half zeros the zeros are
-/// left out; a module without such weights gives a plain file, which any program reads.
+/// left out; a module without such weights gives a plain file, which any program reads. The range of a layer's inputs, where
+/// one stands beside its weight, is a tensor `[2]` of its own, `WEIGHT.input_range.bounds`.
 ///
 /// # Errors
 /// When the file cannot be written.
