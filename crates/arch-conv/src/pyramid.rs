@@ -4,9 +4,8 @@ use ansatz_core::{
     Backbone, BackboneConfig, Blocks, BoxedBackbone, Build, Component, ConfigError, Error, FeatureSpec,
     Features, Layer, Registry, Result,
 };
-use ansatz_ops::{ConvNorm, ConvNormConfig, max_pool};
+use ansatz_ops::{ConvNorm, ConvNormConfig, ConvStage, conv_stages};
 use burn::module::Module;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,16 +147,17 @@ pub struct ConvPyramid {
 impl ConvPyramid {
     /// `[batch, channels, height, width]` → the same with the last stage's channels and size.
     pub fn forward_picture(&self, picture: Tensor<4>) -> Tensor<4> {
-        (0..self.stages.len()).fold(picture, |picture, index| self.stage(index, picture))
+        conv_stages(picture, &self.chain())
     }
 
     /// What stage `index` makes of a picture.
     fn stage(&self, index: usize, picture: Tensor<4>) -> Tensor<4> {
-        let picture = self.stages[index].iter().fold(picture, |picture, layer| layer.forward(picture));
-        match self.config.stages[index].pool {
-            1 => picture,
-            pool => max_pool(picture, MaxPoolOptions::new([pool; 2])),
-        }
+        conv_stages(picture, &self.chain()[index..=index])
+    }
+
+    fn chain(&self) -> Vec<ConvStage<'_>> {
+        let stages = self.stages.iter().zip(&self.config.stages);
+        stages.map(|(layers, stage)| (&layers[..], stage.pool)).collect()
     }
 }
 

@@ -37,14 +37,17 @@ mod calibrate;
 mod compensate;
 mod criterion;
 mod gptq;
+mod histogram;
 mod layers;
 mod method;
 mod prune;
 mod quantize;
+mod ranges;
 mod rounding;
 mod sparse_gpt;
 mod weights;
 
+pub use ansatz_ops::{Kind, Scales, Ungrouped};
 pub use calibrate::{
     CalibrationConfig, Examples, Hessian, Norms, Statistic, Unseen, check_seen, columns, gather,
 };
@@ -52,5 +55,6 @@ pub use criterion::Criterion;
 pub use layers::Layers;
 pub use method::Method;
 pub use prune::{Misfits, Pattern, PruneConfig, Scope};
-pub use quantize::{QuantizeConfig, Scales, Ungrouped};
-pub use weights::{Kind, Weight, is_any_quantized, weights, zeros};
+pub use quantize::QuantizeConfig;
+pub use ranges::{Activations, RangeMethod, RangesConfig};
+pub use weights::{Weight, is_any_quantized, weights, zeros};

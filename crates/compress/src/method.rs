@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ansatz_core::{ConfigError, Error, Result};
-use ansatz_ops::Granularity;
+use ansatz_ops::{Granularity, InputRange};
 use burn::module::Module;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibrate::{CalibrationConfig, Examples, Hessian, Unseen, one_by_one, refuse_unseen};
 use crate::gptq::gptq;
 use crate::quantize::{QuantizeConfig, quantized_as};
+use crate::ranges::{Activations, RangesConfig};
 use crate::rounding::Rounded;
 use crate::{Weight, weights};
 
@@ -30,21 +31,34 @@ pub enum Method {
 impl QuantizeConfig {
     /// Checks method and calibration against each other.
     pub(crate) fn check_method(&self) -> Result<(), ConfigError> {
-        match self.method {
-            Method::Round if self.calibration.is_some() => Err(ConfigError::value(
+        match (self.method, self.activations, &self.calibration) {
+            (Method::Round, Activations::Dynamic, Some(_)) => Err(ConfigError::value(
                 "calibration",
                 "rounding to the nearest sees no examples",
-                "method = \"gptq\" beside it, or no calibration",
+                "method = \"gptq\" or static activations beside it, or no calibration",
             )),
+            (_, Activations::Static(ranges), Some(calibration))
+                if ranges.examples != calibration.examples =>
+            {
+                let given = format!("{} and {} examples of both", ranges.examples, calibration.examples);
+                let expected = "the number that `calibration.examples` says: the same are shown for both";
+                Err(ConfigError::value("activations.static.examples", given, expected))
+            }
             _ => Ok(()),
         }
     }
 
     /// Refuses a method that needs examples where there are none.
     pub(crate) fn refuse_examples_missing(&self) -> Result<()> {
-        match self.method {
-            Method::Round => Ok(()),
-            Method::Gptq => Err(Error::input(
+        match (self.method, self.activations) {
+            (Method::Round, Activations::Dynamic) => Ok(()),
+            (Method::Round, Activations::Static(_)) => Err(Error::input(
+                "activations",
+                "the ranges of inputs are found of what a network meets, and there are no examples",
+                "activations = \"dynamic\" where there are none",
+                "call QuantizeConfig::quantize_with",
+            )),
+            (Method::Gptq, _) => Err(Error::input(
                 "method",
                 "gptq rounds by what a network meets, and there are no examples",
                 "method = \"round\" where there are none",
@@ -53,9 +67,17 @@ impl QuantizeConfig {
         }
     }
 
-    /// Which examples the method is shown; `None`: it needs none.
+    /// Which examples are shown; `None`: none are needed.
     pub fn calibration(&self) -> Option<CalibrationConfig> {
-        (self.method != Method::Round).then(|| self.calibration.clone().unwrap_or_default())
+        match (self.method, self.activations) {
+            (Method::Round, Activations::Dynamic) => None,
+            (method, Activations::Static(RangesConfig { examples, .. })) if self.calibration.is_none() => {
+                // Rounding to the nearest has no need to see the inputs of every weight.
+                let unseen = if method == Method::Round { Unseen::Plain } else { Unseen::Refuse };
+                Some(CalibrationConfig { examples, unseen, ..CalibrationConfig::default() })
+            }
+            _ => Some(self.calibration.clone().unwrap_or_default()),
+        }
     }
 
     /// The same with every value that will be used.
@@ -66,16 +88,31 @@ impl QuantizeConfig {
 
     /// The same module with quantized weights. A method that needs examples is shown them weight by weight, in the order
     /// in which the module meets these, with all earlier weights quantized already: what rounding does to the inputs of a
-    /// weight, the weight is fitted to.
+    /// weight, the weight is fitted to. Ranges of inputs are those that the module's own layers have before.
     ///
     /// # Errors
     /// Like [`QuantizeConfig::quantize`]; and when the module refuses an example, the inputs of a weight cannot be seen,
     /// or are not finite.
     pub fn quantize_with<M: Module, B>(&self, module: M, examples: &Examples<'_, M, B>) -> Result<M> {
-        if self.method == Method::Round {
-            return self.quantize(module);
-        }
         let weights = self.select(weights(&module))?;
+        let ranges = match self.activations {
+            Activations::Dynamic => BTreeMap::new(),
+            Activations::Static(ranges) => ranges.ranges(&module, examples, &weights)?,
+        };
+        let module = match self.method {
+            Method::Round => self.rounded(module, &weights),
+            Method::Gptq => self.fitted(module, examples, weights)?,
+        };
+        Ok(InputRange::beside(module, ranges))
+    }
+
+    /// The module with these weights rounded by GPTQ.
+    fn fitted<M: Module, B>(
+        &self,
+        module: M,
+        examples: &Examples<'_, M, B>,
+        weights: Vec<Weight>,
+    ) -> Result<M> {
         let treat = |weight: &Weight, hessian: &Hessian| -> Result<(Rounded, Granularity)> {
             let per = self.granularity(weight);
             Ok((gptq(weight, hessian, self.bits, per)?, per))
@@ -86,9 +123,7 @@ impl QuantizeConfig {
         if self.calibration.as_ref().is_none_or(|calibration| calibration.unseen == Unseen::Refuse) {
             refuse_unseen(&unseen)?;
         }
-        let rest: BTreeMap<_, _> =
-            unseen.iter().map(|weight| (weight.name.clone(), self.plain(weight))).collect();
-        Ok(if rest.is_empty() { module } else { quantized_as(module, rest) })
+        Ok(if unseen.is_empty() { module } else { self.rounded(module, &unseen) })
     }
 }
 

@@ -1,7 +1,8 @@
 //! `kind = "quantize"`: weights in few bits.
 
 use ansatz_core::{ConfigError, Error, Result};
-use ansatz_ops::{Granularity, quantized};
+use ansatz_ops::{Granularity, Scales, quantized};
+use ansatz_run::{check_groups, check_rounding};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
@@ -10,9 +11,10 @@ use std::collections::BTreeMap;
 
 use crate::calibrate::CalibrationConfig;
 use crate::method::Method;
+use crate::ranges::Activations;
 use crate::rounding::{Rounded, round};
 use crate::weights::Path;
-use crate::{Kind, Layers, Weight, weights};
+use crate::{Layers, Weight, weights};
 
 /// Rounds weights to whole numbers with scales, symmetric about 0.
 ///
@@ -27,7 +29,9 @@ pub struct QuantizeConfig {
     pub scales: Scales,
     /// How whole numbers are found.
     pub method: Method,
-    /// The examples that a method is shown which looks at inputs.
+    /// How the inputs of quantized layers become bytes, where these multiply whole numbers.
+    pub activations: Activations,
+    /// The examples that are shown where inputs are looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationConfig>,
     /// Dotted names of the weights that are quantized, or of what they lie in; empty: all matrices of linear layers and
@@ -45,43 +49,12 @@ impl Default for QuantizeConfig {
             bits: 8,
             scales: Scales::Output,
             method: Method::Round,
+            activations: Activations::Dynamic,
             calibration: None,
             only: Vec::new(),
             except: Vec::new(),
         }
     }
-}
-
-/// Which weights share a scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[schemars(inline)]
-pub enum Scales {
-    /// All of a matrix or kernel.
-    Tensor,
-    /// Those of an output, or channel.
-    Output,
-    /// Those of some inputs of an output that follow each other. Scales of groups are bfloat16 numbers.
-    Group {
-        /// How many inputs, 1 to 255; of a kernel, with their whole windows.
-        #[schemars(range(min = 1, max = 255))]
-        size: usize,
-        /// What is done with a weight whose inputs are no multiple of `size`.
-        #[serde(default)]
-        misfits: Ungrouped,
-    },
-}
-
-/// What is done with a weight that groups do not fit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Ungrouped {
-    /// It is an error.
-    #[default]
-    Refuse,
-    /// It has a scale per output, unless `only` names it: then it is an error.
-    Output,
 }
 
 impl QuantizeConfig {
@@ -91,21 +64,8 @@ impl QuantizeConfig {
     /// With the path of the value at fault.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_method()?;
-        if !(2..=8).contains(&self.bits) {
-            return Err(ConfigError::value(
-                "bits",
-                format!("{} bits", self.bits),
-                "a whole number from 2 to 8",
-            ));
-        }
-        match self.scales {
-            Scales::Group { size, .. } if !(1..=255).contains(&size) => Err(ConfigError::value(
-                "scales.group.size",
-                format!("a group of {size}"),
-                "a whole number from 1 to 255",
-            )),
-            _ => Ok(()),
-        }
+        self.activations.check()?;
+        check_rounding(self.bits, self.scales)
     }
 
     /// The weights that are quantized.
@@ -126,18 +86,8 @@ impl QuantizeConfig {
                 "train it anew",
             ));
         }
-        let Scales::Group { size, misfits } = self.scales else { return Ok(selected) };
-        let misfit = |weight: &&Weight| {
-            let allowed = misfits == Ungrouped::Output && !layers.names(weight);
-            !weight.inputs().is_multiple_of(size) && !allowed
-        };
-        if let Some(weight) = selected.iter().find(misfit) {
-            return Err(Error::input(
-                format!("scales.group.size: {size}"),
-                format!("`{}` has {} inputs, no multiple of {size}", weight.name, weight.inputs()),
-                "a number that divides the inputs of every weight that is quantized",
-                format!("name it in `except`, or put `misfits = \"output\"` beside `size = {size}`"),
-            ));
+        for weight in &selected {
+            check_groups(self.scales, &weight.name, &weight.shape, layers.names(weight))?;
         }
         Ok(selected)
     }
@@ -145,15 +95,17 @@ impl QuantizeConfig {
     /// The same module with quantized weights, each rounded to the nearest.
     ///
     /// # Errors
-    /// When a value is out of range, a name is unknown, or groups do not fit a weight; and when the method needs examples,
-    /// which [`QuantizeConfig::quantize_with`] takes.
+    /// When a value is out of range, a name is unknown, or groups do not fit a weight; and when the method or the range of
+    /// activations needs examples, which [`QuantizeConfig::quantize_with`] takes.
     pub fn quantize<M: Module>(&self, module: M) -> Result<M> {
         let weights = self.select(weights(&module))?;
         self.refuse_examples_missing()?;
-        Ok(quantized_as(
-            module,
-            weights.iter().map(|weight| (weight.name.clone(), self.plain(weight))).collect(),
-        ))
+        Ok(self.rounded(module, &weights))
+    }
+
+    /// The module with these weights rounded to the nearest.
+    pub(crate) fn rounded<M: Module>(&self, module: M, weights: &[Weight]) -> M {
+        quantized_as(module, weights.iter().map(|weight| (weight.name.clone(), self.plain(weight))).collect())
     }
 
     /// A weight rounded to the nearest.
@@ -164,16 +116,7 @@ impl QuantizeConfig {
 
     /// Which values of a weight share a scale.
     pub(crate) fn granularity(&self, weight: &Weight) -> Granularity {
-        let output = match weight.kind {
-            Kind::Matrix => Granularity::Axis(1),
-            Kind::Kernel => Granularity::Axis(0),
-        };
-        match self.scales {
-            Scales::Tensor => Granularity::Tensor,
-            Scales::Output => output,
-            Scales::Group { size, .. } if weight.inputs().is_multiple_of(size) => Granularity::Group(size),
-            Scales::Group { .. } => output,
-        }
+        self.scales.granularity(&weight.shape)
     }
 }
 
@@ -207,8 +150,9 @@ mod tests {
     use super::*;
     use crate::PruneConfig;
     use crate::weights::tests::mixed;
-    use ansatz_ops::{dense, is_quantized};
+    use ansatz_ops::{FakeQuantization, dense, is_quantized};
     use ansatz_run::{load_weights, save_weights};
+    use burn::module::Reparameterizer;
 
     fn config(text: &str) -> Result<QuantizeConfig, String> {
         let config: QuantizeConfig = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -228,6 +172,12 @@ mod tests {
             ("method = \"gtpq\"", "unknown variant"),
             ("calibration = { examples = 8 }", "sees no examples"),
             ("method = \"gptq\"\ncalibration = { example = 8 }", "unknown field"),
+            ("activations = \"fixed\"", "unknown variant"),
+            ("activations = { static = { method = { percentile = 50 } } }", "static.method.percentile"),
+            (
+                "activations = { static = { examples = 8 } }\ncalibration = { examples = 9 }",
+                "examples of both",
+            ),
         ] {
             let message = config(text).unwrap_err();
             assert!(message.contains(problem), "{text}: {message}");
@@ -299,5 +249,36 @@ mod tests {
         let values = dense(module.layers[0].weight.val()).into_data().try_to_vec::<f32>().unwrap();
         let mask = masks.get("layers.0.weight").unwrap();
         assert!(values.iter().zip(&mask.kept).all(|(value, kept)| *kept || *value == 0.0));
+    }
+    /// Beside every matrix.
+    struct SeenRounded(u32, Scales);
+
+    impl Reparameterizer for SeenRounded {
+        type Reparam = FakeQuantization;
+
+        fn reparameterize<const D: usize>(
+            &mut self,
+            path: &str,
+            param: Param<Tensor<D>>,
+        ) -> (Param<Tensor<D>>, Option<FakeQuantization>) {
+            let per = || self.1.granularity(&param.lazy_shape().to_vec());
+            let fake =
+                (path.starts_with("layers") && D == 2).then(|| FakeQuantization::new(self.0, per(), false));
+            (param, fake)
+        }
+    }
+
+    #[test]
+    fn what_training_saw_rounded_is_found_again_to_the_bit() {
+        let device = ansatz_device::open("cpu").unwrap();
+        for (bits, scales) in [(8, "'output'"), (3, "'tensor'"), (8, "{ group = { size = 2 } }")] {
+            let config = config(&format!("bits = {bits}\nscales = {scales}")).unwrap();
+            let fake = mixed(&device).apply_reparameterization(SeenRounded(bits, config.scales));
+            let module = config.quantize(fake.clone().materialize()).unwrap();
+            for layer in 0..2 {
+                let found = dense(module.layers[layer].weight.val()).into_data();
+                found.assert_eq(&fake.layers[layer].weight.val().into_data(), true);
+            }
+        }
     }
 }

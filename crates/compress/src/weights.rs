@@ -1,17 +1,8 @@
 //! The weights of a module that can be compressed.
 
-use ansatz_ops::{dense, is_quantized};
+use ansatz_ops::{Kind, dense, is_quantized};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-
-/// How the values of a weight belong to inputs and outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The matrix of a linear layer, `[inputs, outputs]`.
-    Matrix,
-    /// The kernel of a convolution, `[outputs, inputs, …]`.
-    Kernel,
-}
 
 /// A weight that can be compressed.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,15 +61,6 @@ pub fn weights<M: Module>(module: &M) -> Vec<Weight> {
     reader.weights
 }
 
-/// What a parameter of a field `name` in a struct `container` is.
-pub(crate) fn kind(name: &str, container: &str) -> Option<Kind> {
-    match (name, container) {
-        ("weight", "Struct:Linear") => Some(Kind::Matrix),
-        ("weight", "Struct:Conv1d" | "Struct:Conv2d" | "Struct:Conv3d") => Some(Kind::Kernel),
-        _ => None,
-    }
-}
-
 /// The path to a parameter, and the struct that the last part of it is a field of.
 #[derive(Debug, Default)]
 pub(crate) struct Path(Vec<(String, String)>);
@@ -97,7 +79,7 @@ impl Path {
     }
 
     fn kind(&self) -> Option<Kind> {
-        self.0.last().and_then(|(name, container)| kind(name, container))
+        self.0.last().and_then(|(name, container)| Kind::of(name, container))
     }
 }
 

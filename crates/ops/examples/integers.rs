@@ -5,9 +5,12 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ansatz_ops::{ConvNormConfig, Granularity, LinearConfig, dense, quantized};
+use ansatz_ops::{
+    ConvNorm, ConvNormConfig, Granularity, InputRange, LinearConfig, conv_stages, dense, quantized,
+};
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Distribution, Tensor};
 
@@ -41,7 +44,31 @@ fn main() {
             total = [0, 1].map(|side| total[side] + times[side]);
         }
         report(&format!("the five together, batch {batch}"), total);
+        let [floats, dynamic, ranged] = pyramids(&device);
+        let x = Tensor::<4>::random([batch, 1, 28, 28], Distribution::Uniform(0.0, 1.0), &device);
+        for (work, whole) in [("by their own ranges", &dynamic), ("by given ranges", &ranged)] {
+            let times = compare(|| drop(through(&floats, &x)), || drop(through(whole, &x)));
+            report(&format!("the five with pooling, inputs {work}, batch {batch}"), times);
+        }
     }
+}
+
+/// The convolutions of `configs/mnist.toml`: floats, whole numbers, and these with ranges of their inputs.
+fn pyramids(device: &Device) -> [Vec<ConvNorm>; 3] {
+    let same = |channels| ConvNormConfig::same(channels, 3, 1).init(device);
+    let floats: Vec<ConvNorm> = [[1, 24], [24, 24], [24, 48], [48, 48], [48, 96]].map(same).to_vec();
+    let mut dynamic = floats.clone();
+    for layer in &mut dynamic {
+        let weight = to_whole(&layer.conv.weight.val(), 0, device);
+        layer.conv.weight = Param::initialized(ParamId::new(), weight);
+    }
+    let range = || BTreeMap::from([("conv.weight".to_owned(), [-0.5, 4.0])]);
+    let ranged = dynamic.iter().map(|layer| InputRange::beside(layer.clone(), range())).collect();
+    [floats, dynamic, ranged]
+}
+
+fn through(layers: &[ConvNorm], x: &Tensor<4>) -> Tensor<4> {
+    conv_stages(x.clone(), &[(&layers[..2], 2), (&layers[2..4], 2), (&layers[4..], 1)])
 }
 
 /// A weight with one scale for each index along `axis`, the largest magnitude 127.

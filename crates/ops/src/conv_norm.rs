@@ -1,8 +1,12 @@
 //! Convolution, batch normalisation and rectifier as one module.
 
-use crate::convolution::convolution;
 #[cfg(feature = "flex")]
-use crate::flex::integer::Finish;
+use crate::byte_rounding::Range;
+use crate::convolution::convolution;
+use crate::fake_quantization::FakeQuantization;
+#[cfg(feature = "flex")]
+use crate::flex::integer::{Finish, Link};
+use crate::input_range::InputRange;
 use crate::normalization::batch_norm;
 use crate::observe::{Observed, observe};
 use crate::quantized::dense;
@@ -105,17 +109,62 @@ impl ConvNorm {
         self.apply(x, Some(residual))
     }
 
+    fn options(&self) -> ConvOptions<2> {
+        ConvOptions::new(self.conv.stride, self.padding, self.conv.dilation, self.conv.groups)
+    }
+
+    /// What each output is multiplied with, and what is added to it then, by the running statistics.
+    fn folded(&self, device: &Device) -> [Tensor<1>; 2] {
+        let mean = self.norm.running_mean.value().to_device(device);
+        let variance = self.norm.running_var.value().to_device(device);
+        let scale = self.norm.gamma.val() / (variance + self.norm.epsilon).sqrt();
+        let shift = self.norm.beta.val() - mean * scale.clone();
+        [scale, shift]
+    }
+
+    /// The same as plain values, without an operation of a tensor library for each sum.
+    #[cfg(feature = "flex")]
+    fn folded_values(&self) -> Option<[Vec<f32>; 2]> {
+        let read = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().ok();
+        let variance = read(self.norm.running_var.value())?;
+        let epsilon = self.norm.epsilon as f32;
+        let deviation = variance.into_iter().map(|variance| (variance + epsilon).sqrt());
+        let scale: Vec<f32> = read(self.norm.gamma.val())?
+            .into_iter()
+            .zip(deviation)
+            .map(|(gamma, deviation)| gamma / deviation)
+            .collect();
+        let moved =
+            read(self.norm.running_mean.value())?.into_iter().zip(&scale).map(|(mean, scale)| mean * scale);
+        let shift =
+            read(self.norm.beta.val())?.into_iter().zip(moved).map(|(beta, moved)| beta - moved).collect();
+        Some([scale, shift])
+    }
+
+    /// The layer as part of a chain of whole numbers, of which the maximum of squares of `pool` pixels goes on; none where
+    /// its weight is not quantized, or the range of its inputs not given.
+    #[cfg(feature = "flex")]
+    pub(crate) fn link(&self, pool: usize) -> Option<Link> {
+        let Range::Given(bounds) = InputRange::of(&self.conv.weight) else { return None };
+        let (weight, kept) = (self.conv.weight.val(), InputRange::kept(&self.conv.weight)?);
+        let mut link = Link::new(&weight, kept, &self.options(), bounds, self.folded_values()?)?;
+        (link.rectify, link.pool) = (self.rectify, pool);
+        Some(link)
+    }
+
     fn apply(&self, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
         let [_, inputs, _, _] = self.conv.weight.dims();
         assert_shape!(x, [_, inputs, _, _]);
-        let options = ConvOptions::new(self.conv.stride, self.padding, self.conv.dilation, self.conv.groups);
+        let options = self.options();
         observe(self.conv.weight.id, || Observed::Picture {
             picture: x.clone(),
             kernel: self.conv.kernel_size,
             options: options.clone(),
         });
+        let x = FakeQuantization::inputs(&self.conv.weight, x, 1);
+        let range = InputRange::of(&self.conv.weight);
         if x.device().is_autodiff() && self.norm.training.is_enabled() {
-            let y = convolution(x, dense(self.conv.weight.val()), None, options);
+            let y = convolution(range.seen(x, 1), dense(self.conv.weight.val()), None, options);
             let gamma = self.norm.gamma.val();
             let y = batch_norm(y, gamma, self.norm.beta.val(), residual, self.rectify, self.norm.epsilon);
             let follow = |running: Tensor<1>, batch: Tensor<1>| {
@@ -129,23 +178,19 @@ impl ConvNorm {
             self.norm.running_var.update(follow(variance, y.variance));
             return y.output;
         }
-        let device = x.device();
-        let mean = self.norm.running_mean.value().to_device(&device);
-        let variance = self.norm.running_var.value().to_device(&device);
-        let scale = self.norm.gamma.val() / (variance + self.norm.epsilon).sqrt();
-        let shift = self.norm.beta.val() - mean * scale.clone();
+        let [scale, shift] = self.folded(&x.device());
         let weight = self.conv.weight.val();
         #[cfg(feature = "flex")]
         if is_quantized(&weight) {
             let (factor, shift, residual) = (Some(&scale), Some(&shift), residual.as_ref());
-            let finish = Finish { factor, shift, residual, rectify: self.rectify };
+            let finish = Finish { range, factor, shift, residual, rectify: self.rectify };
             if let Some(y) = crate::flex::integer::convolution(&x, &weight, &options, &finish) {
                 return y;
             }
         }
         let [outputs] = scale.dims();
         let weight = dense(weight) * scale.reshape([outputs, 1, 1, 1]);
-        let mut y = convolution(x, weight, Some(shift), options);
+        let mut y = convolution(range.seen(x, 1), weight, Some(shift), options);
         if let Some(residual) = residual {
             y = y + residual;
         }

@@ -6,8 +6,11 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::byte_rounding::Range;
+use crate::fake_quantization::FakeQuantization;
 #[cfg(feature = "flex")]
 use crate::flex::integer::Finish;
+use crate::input_range::InputRange;
 use crate::observe::{Observed, observe};
 use crate::quantized::dense;
 
@@ -39,6 +42,16 @@ pub fn convolution(
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
 ) -> Tensor<4> {
+    convolution_within(x, weight, bias, options, Range::OfEachRow)
+}
+
+fn convolution_within(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    range: Range,
+) -> Tensor<4> {
     let [_, inputs, _, _] = x.dims();
     let (outputs, group) = (weight.dims()[0], inputs / options.groups.max(1));
     assert_shape!(weight, [outputs, group, _, _]);
@@ -48,12 +61,12 @@ pub fn convolution(
     let bias = bias.map(dense);
     #[cfg(feature = "flex")]
     if crate::is_quantized(&weight) {
-        let finish = Finish { shift: bias.as_ref(), ..Finish::default() };
+        let finish = Finish { range, factor: None, shift: bias.as_ref(), residual: None, rectify: false };
         if let Some(y) = crate::flex::integer::convolution(&x, &weight, &options, &finish) {
             return y;
         }
     }
-    let weight = dense(weight);
+    let (x, weight) = (range.seen(x, 1), dense(weight));
     #[cfg(feature = "flex")]
     if let Some(y) = crate::flex::convolution(&x, &weight, &options) {
         return match bias {
@@ -65,7 +78,9 @@ pub fn convolution(
 }
 
 /// [`convolution`] with the weight and the bias of a module of burn's, in sight of whoever is
-/// [`observing`](crate::observing()). The module's own stride, dilation, groups and padding are passed over for `options`.
+/// [`observing`](crate::observing()), and with what stands beside the weight: the range of its inputs
+/// ([`InputRange`]), or how it is seen in training ([`FakeQuantization`]). The module's own stride, dilation, groups and
+/// padding are passed over for `options`.
 ///
 /// # Panics
 /// Like [`convolution`].
@@ -77,7 +92,8 @@ pub fn convolve(x: Tensor<4>, layer: &Conv2d, options: ConvOptions<2>) -> Tensor
         kernel: [height, width],
         options: options.clone(),
     });
-    convolution(x, weight, layer.bias.as_ref().map(Param::val), options)
+    let x = FakeQuantization::inputs(&layer.weight, x, 1);
+    convolution_within(x, weight, layer.bias.as_ref().map(Param::val), options, InputRange::of(&layer.weight))
 }
 
 #[cfg(all(test, feature = "flex"))]

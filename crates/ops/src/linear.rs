@@ -3,6 +3,9 @@
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{DType, Device, Tensor, assert_shape, module};
 
+use crate::byte_rounding::Range;
+use crate::fake_quantization::FakeQuantization;
+use crate::input_range::InputRange;
 use crate::observe::{Observed, observe};
 use crate::quantized::{dense, is_quantized};
 
@@ -28,12 +31,18 @@ use crate::quantized::{dense, is_quantized};
 /// # Panics
 /// When the shapes do not fit each other.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    linear_within(x, weight, bias, Range::OfEachRow)
+}
+
+/// The same where the range of x may be given.
+fn linear_within<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    range: Range,
+) -> Tensor<D> {
     if !is_quantized(&weight) {
-        #[cfg(feature = "flex")]
-        if let Some(y) = crate::flex::linear(&x, &weight, bias.as_ref()) {
-            return y;
-        }
-        return module::linear(x, weight, bias);
+        return of_floats(range.seen(x, D - 1), weight, bias);
     }
     let [inputs, outputs] = weight.dims();
     assert_shape!(x, [.., inputs]);
@@ -42,14 +51,23 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
         assert_shape!(bias, [outputs]);
     }
     if x.device().is_autodiff() {
-        return module::linear(x, dense(weight), bias);
+        return of_floats(range.seen(x, D - 1), dense(weight), bias);
     }
     #[cfg(feature = "flex")]
     if crate::flex::is_flex(&x) {
-        return match crate::flex::integer::linear(&x, &weight, bias.as_ref()) {
+        return match crate::flex::integer::linear(&x, &weight, bias.as_ref(), range) {
             Some(y) => y,
-            None => module::linear(x, dense(weight), bias),
+            None => of_floats(range.seen(x, D - 1), dense(weight), bias),
         };
+    }
+    module::linear(range.seen(x, D - 1), weight, bias)
+}
+
+/// The same where the weight is of floats.
+fn of_floats<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if let Some(y) = crate::flex::linear(&x, &weight, bias.as_ref()) {
+        return y;
     }
     module::linear(x, weight, bias)
 }
@@ -114,7 +132,8 @@ impl Linear {
             let rows = x.shape().num_elements() / inputs.max(1);
             Observed::Rows(x.clone().reshape([rows, inputs]))
         });
-        linear(x, weight, self.bias.as_ref().map(Param::val))
+        let x = FakeQuantization::inputs(&self.weight, x, D - 1);
+        linear_within(x, weight, self.bias.as_ref().map(Param::val), InputRange::of(&self.weight))
     }
 
     /// The weight as floats `[inputs, outputs]`.

@@ -65,6 +65,12 @@ pub fn observe(weight: ParamId, inputs: impl FnOnce() -> Observed) {
     }
 }
 
+/// Whether somebody looks on in this thread: what is computed at once then shows nothing on the way.
+#[cfg(feature = "flex")]
+pub(crate) fn is_observed() -> bool {
+    OBSERVER.with_borrow(Option::is_some)
+}
+
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;

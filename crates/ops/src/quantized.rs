@@ -36,8 +36,29 @@ impl Granularity {
     }
 }
 
+/// How the values of a weight belong to inputs and outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The matrix of a linear layer, `[inputs, outputs]`.
+    Matrix,
+    /// The kernel of a convolution, `[outputs, inputs, …]`.
+    Kernel,
+}
+
+impl Kind {
+    /// Of a parameter in the field `name` of a struct `container`, as visitors have them: that of burn's and our linear
+    /// layers and of their convolutions.
+    pub fn of(name: &str, container: &str) -> Option<Self> {
+        match (name, container) {
+            ("weight", "Struct:Linear") => Some(Self::Matrix),
+            ("weight", "Struct:Conv1d" | "Struct:Conv2d" | "Struct:Conv3d") => Some(Self::Kernel),
+            _ => None,
+        }
+    }
+}
+
 /// The axes of outputs and inputs.
-const fn axes(rank: usize) -> [usize; 2] {
+pub(crate) const fn axes(rank: usize) -> [usize; 2] {
     if rank == 2 { [1, 0] } else { [0, 1] }
 }
 

@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::average::AverageConfig;
+use crate::fake_quantization::FakeQuantizationConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 use crate::teacher::TeacherConfig;
@@ -52,6 +53,9 @@ pub struct TrainConfig {
     /// The run that is imitated besides. Left out: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
+    /// How the weights are seen rounded, as quantizing will leave them, while their floats learn. Left out: as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fake_quantization: Option<FakeQuantizationConfig>,
 }
 
 impl Default for TrainConfig {
@@ -72,6 +76,7 @@ impl Default for TrainConfig {
             checkpoint: CheckpointConfig::default(),
             loading: LoadingConfig::default(),
             teacher: None,
+            fake_quantization: None,
         }
     }
 }
@@ -205,8 +210,11 @@ impl TrainConfig {
         self.optimizer.check().map_err(|error| error.under("optimizer"))?;
         self.schedule.check().map_err(|error| error.under("schedule"))?;
         self.average.check().map_err(|error| error.under("average"))?;
-        match &self.teacher {
-            Some(teacher) => teacher.check().map_err(|error| error.under("teacher")),
+        if let Some(teacher) = &self.teacher {
+            teacher.check().map_err(|error| error.under("teacher"))?;
+        }
+        match &self.fake_quantization {
+            Some(rounding) => rounding.check().map_err(|error| error.under("fake_quantization")),
             None => Ok(()),
         }
     }
@@ -328,6 +336,8 @@ mod tests {
             ("clip_norm = -1", "train.clip_norm"),
             ("clip_norm = nan", "train.clip_norm"),
             ("average.decay = 1", "train.average.decay"),
+            ("fake_quantization.bits = 1", "train.fake_quantization.bits"),
+            ("fake_quantization.scales.group.size = 0", "train.fake_quantization.scales.group.size"),
             ("evaluation.batch_size = 0", "train.evaluation.batch_size"),
             ("checkpoint.keep_last = 0", "train.checkpoint.keep_last"),
             ("optimizer.learning_rate = 0", "train.optimizer.learning_rate"),

@@ -26,6 +26,7 @@ mod clip;
 mod config;
 mod distance;
 mod evaluate;
+mod fake_quantization;
 mod finish;
 mod fitting;
 mod groups;
@@ -59,6 +60,7 @@ pub use config::{
 };
 pub use distance::{hidden_distance, influence_distance};
 pub use evaluate::{Evaluation, evaluate};
+pub use fake_quantization::FakeQuantizationConfig;
 pub use inside::{InsideConfig, Whose};
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};

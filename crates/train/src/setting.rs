@@ -175,6 +175,7 @@ impl Opened {
             taken = Some(found);
         }
         let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
+        rounded(model.clone(), &self.config, experiment.init.as_ref())?;
         Ok(Begun { model: model.fork(&training_device(setting)), taken, masks })
     }
 
@@ -270,6 +271,16 @@ fn adapted(model: Model, init: Option<&InitConfig>, taken: Option<&Taken>) -> Re
     }
 }
 
+/// The network that is seen rounded, as `[train.fake_quantization]` says.
+fn rounded(model: Model, config: &TrainConfig, init: Option<&InitConfig>) -> Result<Model> {
+    let Some(rounding) = &config.fake_quantization else { return Ok(model) };
+    if init.is_some_and(|init| init.lora.is_some()) {
+        let problem = "the matrices have something beside them already, `init.lora`";
+        return Err(ConfigError::value("train.fake_quantization", problem, "one of the two").into());
+    }
+    rounding.put_beside(model)
+}
+
 /// Trains from the newest checkpoint, or from the beginning.
 fn start(
     opened: Opened,
@@ -346,6 +357,7 @@ pub(crate) fn learner(
         Some(init) => freeze(model, init)?,
         None => model,
     };
+    let model = rounded(model, config, init)?;
     let rates = LayerRates::of(&model, init.map_or(1.0, |init| init.layer_decay));
     let mut parameters = Parameters::of(&model);
     projections.visit(&mut parameters);

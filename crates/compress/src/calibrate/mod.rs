@@ -16,7 +16,7 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use order::one_by_one;
+pub(crate) use order::{no_examples, one_by_one};
 pub use patches::columns;
 pub use statistics::{Hessian, Norms};
 
@@ -127,7 +127,7 @@ impl<S: Statistic> Observer for Gathering<S> {
 ///
 /// # Errors
 /// When two have the same: then nobody can tell whose inputs are seen.
-fn identities<M: Module>(module: &M, names: &[String]) -> Result<BTreeMap<ParamId, String>> {
+pub(crate) fn identities<M: Module>(module: &M, names: &[String]) -> Result<BTreeMap<ParamId, String>> {
     struct Reader<'a> {
         path: Path,
         names: &'a [String],

@@ -50,20 +50,23 @@ pub(crate) fn one_by_one<S: Statistic, M: Module, B, T: Clone>(
     Ok((module, made))
 }
 
+/// The error of a module that is to be shown nothing.
+pub(crate) fn no_examples() -> Error {
+    Error::input(
+        "the examples to calibrate with",
+        "there are none",
+        "at least one",
+        "give examples like those that the network was trained with",
+    )
+}
+
 /// The weights that are treated pass by pass.
 fn passes<'a, S: Statistic, M: Module, B>(
     module: &M,
     examples: &Examples<'_, M, B>,
     weights: &'a [Weight],
 ) -> Result<Vec<Vec<&'a Weight>>> {
-    let Some(first) = examples.batches.first() else {
-        return Err(Error::input(
-            "the examples to calibrate with",
-            "there are none",
-            "at least one",
-            "give examples like those that the network was trained with",
-        ));
-    };
+    let first = examples.batches.first().ok_or_else(no_examples)?;
     let names: Vec<String> = weights.iter().map(|weight| weight.name.clone()).collect();
     let observer = Rc::new(RefCell::new(Order { known: identities(module, &names)?, met: Vec::new() }));
     observing(&observer, || (examples.forward)(module, first))?;

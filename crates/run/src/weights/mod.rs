@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ansatz_core::{Error, Result};
-use ansatz_ops::dense;
+use ansatz_ops::{InputRange, dense};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
@@ -22,7 +22,8 @@ pub use quantized::dequantized;
 /// Writes all parameters and buffers of `module`, atomically. The same values give the same bytes.
 ///
 /// Quantized weights take as few bits as their values need, and of weights that are at least half zeros the zeros are
-/// left out; a module without such weights gives a plain file, which any program reads.
+/// left out; a module without such weights gives a plain file, which any program reads. The range of a layer's inputs, where
+/// one stands beside its weight, is a tensor `[2]` of its own, `WEIGHT.input_range.bounds`.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -66,13 +67,18 @@ pub fn bytes_held<M: Module>(module: &M) -> u64 {
 }
 
 /// Reads the parameters and buffers of `module`; all of them must be there, in the right shapes, and nothing
-/// else. Weights that were quantized become quantized tensors again.
+/// else. Weights that were quantized become quantized tensors again, with the ranges of their inputs beside them where the
+/// file holds some.
 ///
 /// # Errors
 /// When the file is not there, damaged, or of another network.
 pub fn load_weights<M: Module>(module: &mut M, path: &Path) -> Result<()> {
     let file = WeightFile::read(path)?;
-    if let Some(problem) = difference(&shapes(module), &file.shapes()) {
+    let (held, lacking) = (file.shapes(), shapes(module));
+    let ranged = held.keys().filter(|name| !lacking.contains_key(*name));
+    let ranged = ranged.filter_map(|name| Some((InputRange::weight_of(name)?.to_owned(), [0.0; 2])));
+    *module = InputRange::beside(module.clone(), ranged.collect());
+    if let Some(problem) = difference(&shapes(module), &held) {
         return Err(Error::input(
             path.display(),
             format!("the weights do not fit the network: {problem}"),
@@ -322,6 +328,34 @@ mod tests {
         let first = std::fs::read(&path).unwrap();
         save_weights(&loaded, &path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn ranges_of_inputs_are_stored_beside_quantized_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let (mut saved, mut loaded) = (linear(3, 2, true), linear(3, 2, true));
+        let codes = Codes {
+            shape: vec![3, 2],
+            codes: (-3..3).collect(),
+            scales: vec![0.5],
+            sharing: quantized::Sharing::Tensor,
+        };
+        saved.weight = saved.weight.map(|weight| codes.tensor([3, 2], &weight.device()));
+        let saved = InputRange::beside(saved, [("weight".to_owned(), [-0.3, 1.7])].into());
+        save_weights(&saved, &path).unwrap();
+        load_weights(&mut loaded, &path).unwrap();
+        let range = loaded.weight.reparameterization::<InputRange>().expect("a range");
+        assert_eq!(range.bounds.val().into_data().try_to_vec::<f32>().unwrap(), [-0.3, 1.7]);
+        assert_eq!(Codes::of(&loaded.weight.val()), Some(codes));
+        let first = std::fs::read(&path).unwrap();
+        save_weights(&loaded, &path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), first);
+        // Floats again, for those who train on, or for other programs.
+        let plain = dequantized(loaded);
+        assert!(plain.weight.reparameterization::<InputRange>().is_none());
+        save_weights(&plain, &path).unwrap();
+        load_weights(&mut linear(3, 2, true), &path).unwrap();
     }
 
     #[test]

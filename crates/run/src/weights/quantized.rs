@@ -87,7 +87,8 @@ fn groups(shape: &[usize], size: usize) -> Option<usize> {
     fits.then(|| outputs.saturating_mul(inputs / size))
 }
 
-/// The same module with float weights instead of quantized ones: what trains, or is handed to other programs.
+/// The same module with float weights instead of quantized ones, without ranges of inputs: what trains, or is handed to
+/// other programs.
 pub fn dequantized<M: Module>(module: M) -> M {
     struct Dequantize;
     impl ModuleMapper for Dequantize {
@@ -95,7 +96,7 @@ pub fn dequantized<M: Module>(module: M) -> M {
             param.map(dense)
         }
     }
-    module.map(&mut Dequantize)
+    module.map(&mut Dequantize).materialize()
 }
 
 #[cfg(test)]

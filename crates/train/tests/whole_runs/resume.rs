@@ -58,6 +58,16 @@ fn adamw_with_average_dropout_accumulation_and_clipping() {
 }
 
 #[test]
+fn weights_and_activations_that_are_seen_rounded() {
+    let settings = with(&[
+        "train.average.decay=0.9",
+        "train.fake_quantization.bits=3",
+        "train.fake_quantization.activations=true",
+    ]);
+    killed_run_ends_the_same(&settings, &[1, 4, 9]);
+}
+
+#[test]
 fn sgd() {
     killed_run_ends_the_same(&with(&["train.optimizer.kind=sgd"]), &[2, 4, 8, 13]);
 }

@@ -1,12 +1,26 @@
-//! Activations as bytes, with a scale and a zero found from the values at hand.
+//! Activations as bytes, with a scale and a zero found from the values at hand, or given.
 
 #![expect(unsafe_code, reason = "loops compiled for processor extensions are called after detection")]
 
 use super::super::vectorized::vectorized;
+use crate::byte_rounding::Range;
 use rayon::prelude::*;
 
 /// `1.5 · 2²³`: floats of this size have whole numbers for last bits, so that adding it rounds to the nearest.
 pub(super) const ROUND: f32 = 12_582_912.0;
+
+/// The bits of a float but for its sign: of infinity and NaN the largest.
+pub(super) const MAGNITUDE: u32 = 0x7fff_ffff;
+
+/// Below all bytes, and not so far below that the bits of the sum with [`ROUND`] have another sign.
+const BELOW: f32 = -1024.0;
+
+/// `round(x) + zero` within 0 to 255, where `offset` is the zero less the bits of [`ROUND`]. NaN is some byte.
+#[inline(always)]
+pub(super) fn nearest(x: f32, offset: i32) -> i32 {
+    let x = if x < BELOW { BELOW } else { x };
+    ((x + ROUND).to_bits().cast_signed() + offset).clamp(0, 255)
+}
 
 /// Values kept side by side, so that they fill two of the widest registers.
 const LANES: usize = 32;
@@ -24,24 +38,41 @@ pub(super) struct Affine {
 }
 
 impl Affine {
+    /// Of values that are not all finite.
+    pub(super) const NO_NUMBER: Self = Self { scale: f32::NAN, zero: 0 };
+
     /// The steps of 255 between the least and the largest value (Jacob et al. 2018, arXiv:1712.05877, section 2.1),
     /// both drawn apart to 0.
     pub(super) fn of(values: &[f32]) -> Self {
         let [least, largest, magnitude] = extremes(values);
         if magnitude.to_bits() >= f32::INFINITY.to_bits() {
-            return Self { scale: f32::NAN, zero: 0 };
+            return Self::NO_NUMBER;
         }
+        Self::within([least, largest])
+    }
+
+    /// The same between two given values, the least at most 0 and the largest at least 0.
+    pub(super) fn within([least, largest]: [f32; 2]) -> Self {
         let scale = (largest / 255.0 - least / 255.0).max(f32::MIN_POSITIVE);
         Self { scale, zero: (-least / scale).round_ties_even().min(255.0) as i32 }
     }
 
-    /// The bytes of `values` to the front of `target`; zeros where a value is not finite.
-    pub(super) fn quantize(self, values: &[f32], target: &mut [u8]) {
-        if self.scale.is_nan() {
-            target[..values.len()].fill(0);
-        } else {
-            bytes(values, 1.0 / self.scale, self.zero, target);
+    /// How `values` become bytes together.
+    pub(super) fn by(range: Range, values: &[f32]) -> Self {
+        match range {
+            Range::OfEachRow => Self::of(values),
+            Range::Given(bounds) => Self::within(bounds),
         }
+    }
+
+    /// The bytes of `values` to the front of `target`, and how they became so; zeros where a value is not finite.
+    pub(super) fn quantize(self, values: &[f32], target: &mut [u8]) -> Self {
+        let are_finite = !self.scale.is_nan() && bytes(values, 1.0 / self.scale, self.zero, target);
+        if are_finite {
+            return self;
+        }
+        target[..values.len()].fill(0);
+        Self::NO_NUMBER
     }
 }
 
@@ -56,16 +87,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Quantizes `values` `[rows, inputs]`, each row by itself.
-    pub(super) fn new(values: &[f32], inputs: usize) -> Self {
+    /// Quantizes `values` `[rows, inputs]`.
+    pub(super) fn new(values: &[f32], inputs: usize, range: Range) -> Self {
         let rows = values.len() / inputs;
         let pitch = inputs.next_multiple_of(4);
         let mut bytes = vec![0; rows * pitch];
-        let quantize = |values: &[f32], bytes: &mut [u8]| {
-            let affine = Affine::of(values);
-            affine.quantize(values, bytes);
-            affine
-        };
+        let quantize = |values: &[f32], bytes: &mut [u8]| Affine::by(range, values).quantize(values, bytes);
         let affine = if values.len() < SMALL {
             values.chunks(inputs).zip(bytes.chunks_mut(pitch)).map(|(row, to)| quantize(row, to)).collect()
         } else {
@@ -91,7 +118,7 @@ vectorized! {
                 let value = chunk[lane];
                 least[lane] = if value < least[lane] { value } else { least[lane] };
                 largest[lane] = if value > largest[lane] { value } else { largest[lane] };
-                magnitude[lane] = magnitude[lane].max(value.to_bits() & 0x7fff_ffff);
+                magnitude[lane] = magnitude[lane].max(value.to_bits() & MAGNITUDE);
             }
         }
         // Halves upon halves: one lane after the other would take longer than a short row.
@@ -108,13 +135,15 @@ vectorized! {
         [least[0], largest[0], f32::from_bits(magnitude[0])]
     }
 
-    /// `round(inverse · x) + zero`, within 0 to 255.
-    fn bytes(values: &[f32], inverse: f32, zero: i32, target: &mut [u8]) {
+    /// `round(inverse · x) + zero`, within 0 to 255; says whether all values are finite.
+    fn bytes(values: &[f32], inverse: f32, zero: i32, target: &mut [u8]) -> bool {
         let offset = zero - ROUND.to_bits().cast_signed();
+        let mut magnitude = 0;
         for (byte, value) in target.iter_mut().zip(values) {
-            let rounded = (value * inverse + ROUND).to_bits().cast_signed() + offset;
-            *byte = rounded.clamp(0, 255) as u8;
+            magnitude = magnitude.max(value.to_bits() & MAGNITUDE);
+            *byte = nearest(value * inverse, offset) as u8;
         }
+        magnitude < f32::INFINITY.to_bits()
     }
 }
 
@@ -125,7 +154,8 @@ mod tests {
     fn quantized(values: &[f32]) -> (Affine, Vec<u8>) {
         let affine = Affine::of(values);
         let mut bytes = vec![9; values.len()];
-        affine.quantize(values, &mut bytes);
+        let found = affine.quantize(values, &mut bytes);
+        assert!(found == affine || affine.scale.is_nan());
         (affine, bytes)
     }
 
@@ -163,6 +193,19 @@ mod tests {
                 assert!(affine.scale.is_nan());
                 assert_eq!((affine.zero, bytes), (0, vec![0; 41]));
             }
+        }
+    }
+    #[test]
+    fn what_lies_beyond_a_given_range_becomes_its_end() {
+        let affine = Affine::within([-1.0, 1.55]);
+        let values = [-3e38, -1.0, -0.004, 0.0, 1.0, 1.55, 2.0, 3e38];
+        let mut bytes = [9; 8];
+        assert_eq!(affine.quantize(&values, &mut bytes), affine);
+        assert_eq!((affine.zero, bytes), (100, [0, 0, 100, 100, 200, 255, 255, 255]));
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut bytes = [9; 2];
+            assert!(affine.quantize(&[0.5, value], &mut bytes).scale.is_nan());
+            assert_eq!(bytes, [0; 2]);
         }
     }
 }

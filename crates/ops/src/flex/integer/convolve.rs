@@ -9,8 +9,10 @@ use super::super::buffer::{Pool, fill_chunks};
 use super::super::layout::Layout;
 use super::super::plane::{Run, Window};
 use super::super::vectorized::vectorized;
-use super::activations::{Affine, ROUND};
-use super::correlate::{Correlate, ROWS};
+use super::activations::{Affine, MAGNITUDE, ROUND, nearest};
+use super::correlate::{Correlate, Output, ROWS};
+use super::packed::Packed;
+use crate::byte_rounding::Range;
 use std::mem::MaybeUninit;
 
 /// Shapes of a convolution of `[batch, inputs, height, width]` with `[outputs, inputs, kernel, kernel]`, and what
@@ -22,6 +24,8 @@ pub(super) struct Convolve<'a> {
     pub(super) outputs: usize,
     pub(super) size: [usize; 2],
     pub(super) windows: [Window; 2],
+    /// How a picture becomes bytes.
+    pub(super) range: Range,
     /// What the whole numbers of each output are multiplied with.
     pub(super) factor: &'a [f32],
     /// What is added to each output then.
@@ -30,14 +34,6 @@ pub(super) struct Convolve<'a> {
     pub(super) residual: Option<&'a [f32]>,
     /// Whether negative results become zero at last.
     pub(super) rectify: bool,
-}
-
-/// The weights as [`Correlate`] reads them.
-struct Packed {
-    /// `[outputs / ROWS, quads of inputs, taps, ROWS]`, four inputs in each.
-    quads: Vec<u32>,
-    /// The sum of each output's weights; 0 behind the outputs.
-    sums: Vec<i32>,
 }
 
 /// What one picture is computed in.
@@ -57,33 +53,8 @@ impl Convolve<'_> {
         [0, 1].map(|axis| self.windows[axis].outputs(self.size[axis]))
     }
 
-    fn taps(&self) -> usize {
-        self.windows[0].kernel * self.windows[1].kernel
-    }
-
-    fn pack(&self, weight: &[i8]) -> Packed {
-        let (taps, quads) = (self.taps(), self.inputs.div_ceil(4));
-        let rows = self.outputs.next_multiple_of(ROWS);
-        let mut packed = Packed { quads: vec![0; rows * quads * taps], sums: vec![0; rows] };
-        let none = vec![0; taps];
-        for (output, weight) in weight.chunks_exact(self.inputs * taps).enumerate() {
-            packed.sums[output] = sum(weight);
-            let target = &mut packed.quads[output / ROWS * ROWS * quads * taps..][..ROWS * quads * taps];
-            let targets = target.chunks_exact_mut(ROWS * taps);
-            for (weight, target) in weight.chunks(4 * taps).zip(targets) {
-                let input = |index: usize| weight.get(index * taps..).and_then(|rest| rest.get(..taps));
-                let inputs = [0, 1, 2, 3].map(|index| input(index).unwrap_or(&none));
-                let bytes = inputs[0].iter().zip(inputs[1]).zip(inputs[2].iter().zip(inputs[3]));
-                for (((&a, &b), (&c, &d)), target) in bytes.zip(target.chunks_exact_mut(ROWS)) {
-                    target[output % ROWS] = u32::from_ne_bytes([a, b, c, d].map(i8::cast_unsigned));
-                }
-            }
-        }
-        packed
-    }
-
     /// `y[n, o, i, j] = f(shift[o] + s[n] · factor[o] · Σ_{c,k,l} w[o, c, k, l] · (q[n, c, …] − z[n]) + residual)`, each
-    /// picture quantized by itself.
+    /// picture quantized by itself, or all by the range that is given.
     ///
     /// # Panics
     /// When a slice is shorter than its shape says.
@@ -93,7 +64,8 @@ impl Convolve<'_> {
         let quads = self.inputs.div_ceil(4);
         let area = self.size[0] * self.size[1];
         let offsets = layout.offsets(quads);
-        let packed = self.pack(weight);
+        let taps = self.windows[0].kernel * self.windows[1].kernel;
+        let packed = Packed::new(weight, [self.outputs, self.inputs, taps]);
         let padded = self.outputs.next_multiple_of(ROWS);
         let [height, width] = self.output_size();
         let write = self.outputs * height * width;
@@ -105,19 +77,20 @@ impl Convolve<'_> {
         });
         let fill = |image: usize, target: &mut [MaybeUninit<f32>]| {
             let picture = &input[image * self.inputs * area..][..self.inputs * area];
-            let affine = Affine::of(picture);
+            let affine = Affine::by(self.range, picture);
             pool.with(|scratch| {
                 let zero = affine.zero.cast_unsigned() * 0x0101_0101;
                 if scratch.zero != zero {
                     scratch.cells.fill(zero);
                     scratch.zero = zero;
                 }
+                let mut are_finite = true;
                 for (pixels, planes) in scratch.pixels.chunks_exact_mut(area).zip(picture.chunks(4 * area)) {
-                    quantize(planes, affine, pixels);
+                    are_finite &= quantize(planes, affine, pixels);
                 }
+                let scale = if are_finite { affine.scale } else { f32::NAN };
                 layout.fill(&mut scratch.cells, &scratch.pixels, quads, self.size);
-                let scaled =
-                    |output: usize| self.factor.get(output).map_or(0.0, |factor| affine.scale * factor);
+                let scaled = |output: usize| self.factor.get(output).map_or(0.0, |factor| scale * factor);
                 let factor: Vec<f32> = (0..padded).map(scaled).collect();
                 let start: Vec<i32> = packed.sums.iter().map(|sum| -affine.zero * sum).collect();
                 Correlate {
@@ -128,7 +101,7 @@ impl Convolve<'_> {
                     factor: &factor,
                     shift: self.shift,
                     rectify: self.rectify && self.residual.is_none(),
-                    output: &mut scratch.results,
+                    output: Output::Floats(&mut scratch.results),
                     pitch: layout.positions(),
                     positions: layout.plane(),
                 }
@@ -155,40 +128,32 @@ impl Convolve<'_> {
 }
 
 /// The bytes of up to four planes of equal size, side by side; those of planes that are missing count nothing, as
-/// their weights are zero.
-fn quantize(planes: &[f32], affine: Affine, pixels: &mut [u32]) {
+/// their weights are zero. Says whether all values are finite.
+pub(super) fn quantize(planes: &[f32], affine: Affine, pixels: &mut [u32]) -> bool {
     let area = pixels.len();
     if affine.scale.is_nan() {
         pixels.fill(0);
-        return;
+        return false;
     }
     let plane = |index: usize| planes.get(index * area..).and_then(|planes| planes.get(..area));
     let planes = [0, 1, 2, 3].map(|index| plane(index).unwrap_or(&planes[..area]));
-    interleave(planes, 1.0 / affine.scale, affine.zero, pixels);
-}
-
-/// `round(inverse · x) + offset`, within 0 to 255; the offset holds what rounding added.
-#[inline(always)]
-fn byte(value: f32, inverse: f32, offset: i32) -> u32 {
-    let rounded = (value * inverse + ROUND).to_bits().cast_signed() + offset;
-    rounded.clamp(0, 255).cast_unsigned()
+    interleave(planes, 1.0 / affine.scale, affine.zero, pixels)
 }
 
 vectorized! {
-    /// The sum of some weights.
-    fn sum(values: &[i8]) -> i32 {
-        values.iter().map(|&value| i32::from(value)).sum()
-    }
-
-    /// `round(inverse · x) + zero`, within 0 to 255, of four planes.
-    fn interleave(planes: [&[f32]; 4], inverse: f32, zero: i32, pixels: &mut [u32]) {
+    /// `round(inverse · x) + zero`, within 0 to 255, of four planes; says whether all values are finite.
+    fn interleave(planes: [&[f32]; 4], inverse: f32, zero: i32, pixels: &mut [u32]) -> bool {
         let [first, second, third, fourth] = planes.map(|plane| &plane[..pixels.len()]);
         let offset = zero - ROUND.to_bits().cast_signed();
+        let mut magnitude = 0;
         for (index, pixel) in pixels.iter_mut().enumerate() {
-            let low = byte(first[index], inverse, offset) | byte(second[index], inverse, offset) << 8;
-            let high = byte(third[index], inverse, offset) | byte(fourth[index], inverse, offset) << 8;
-            *pixel = u32::from_le(low | high << 16);
+            let values = [first[index], second[index], third[index], fourth[index]];
+            let [a, b, c, d] = values.map(|value| nearest(value * inverse, offset).cast_unsigned());
+            let largest = values.map(|value| value.to_bits() & MAGNITUDE);
+            magnitude = magnitude.max(largest[0].max(largest[1]).max(largest[2].max(largest[3])));
+            *pixel = u32::from_le(a | b << 8 | c << 16 | d << 24);
         }
+        magnitude < f32::INFINITY.to_bits()
     }
 
     /// Adds `residual` and, where asked for, makes negative sums zero.
@@ -217,7 +182,7 @@ mod tests {
         let mut output = Vec::new();
         for image in 0..shape.batch {
             let picture = &input[image * shape.inputs * height * width..][..shape.inputs * height * width];
-            let affine = Affine::of(picture);
+            let affine = Affine::by(shape.range, picture);
             let mut bytes = vec![0; picture.len()];
             affine.quantize(picture, &mut bytes);
             for to in 0..shape.outputs {
@@ -269,6 +234,7 @@ mod tests {
                 outputs,
                 size: [height, width],
                 windows: [window; 2],
+                range: Range::OfEachRow,
                 factor: &factor,
                 shift: &shift,
                 residual: None,
@@ -283,8 +249,13 @@ mod tests {
                 .collect();
             let [below, right] = shape.output_size();
             let residual = floats(batch * outputs * below * right, 4);
-            for (residual, rectify) in [(None, false), (None, true), (Some(&residual[..]), true)] {
-                let shape = Convolve { residual, rectify, ..shape };
+            let given = Range::Given([-0.4, 0.9]);
+            for (residual, rectify, range) in [
+                (None, false, given),
+                (None, true, Range::OfEachRow),
+                (Some(&residual[..]), true, Range::OfEachRow),
+            ] {
+                let shape = Convolve { residual, rectify, range, ..shape };
                 let (found, expected) = (shape.compute(&input, &weight), naive(&shape, &input, &weight));
                 assert_eq!(found.len(), expected.len());
                 for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -304,6 +275,7 @@ mod tests {
             outputs: 2,
             size: [4, 4],
             windows: [window; 2],
+            range: Range::OfEachRow,
             factor: &[1.0; 2],
             shift: &[0.0; 2],
             residual: None,
@@ -311,8 +283,11 @@ mod tests {
         };
         let mut input = floats(3 * 2 * 16, 1);
         input[40] = f32::NAN;
-        for (index, value) in shape.compute(&input, &[1; 2 * 2 * 9]).into_iter().enumerate() {
-            assert_eq!(value.is_nan(), index / 32 == 1, "{index}");
+        for range in [Range::OfEachRow, Range::Given([-1.0, 1.0])] {
+            let shape = Convolve { range, ..shape };
+            for (index, value) in shape.compute(&input, &[1; 2 * 2 * 9]).into_iter().enumerate() {
+                assert_eq!(value.is_nan(), index / 32 == 1, "{index}");
+            }
         }
     }
 }

@@ -11,6 +11,25 @@ pub(super) const ROWS: usize = 8;
 /// Positions are computed in whole registers of up to this many.
 const POSITIONS: usize = 16;
 
+/// Where results go.
+#[derive(Debug)]
+pub(super) enum Output<'a> {
+    /// As they are, `[rows, pitch]`.
+    Floats(&'a mut [f32]),
+    /// As bytes, `round(inverse · x) + zero` within 0 to 255: four rows in each cell, `[rows / 4, pitch]`.
+    Bytes { cells: &'a mut [u32], inverse: f32, zero: i32 },
+}
+
+impl Output<'_> {
+    /// Values that there is room for.
+    fn len(&self) -> usize {
+        match self {
+            Self::Floats(floats) => floats.len(),
+            Self::Bytes { cells, .. } => 4 * cells.len(),
+        }
+    }
+}
+
 /// `output[r, p] = shift[r] + factor[r] · (start[r] + Σ_t weight[t, r] · source[offset[t] + p])` for `p` in
 /// `0..positions`, the product that of four bytes with four bytes.
 pub(super) struct Correlate<'a> {
@@ -28,8 +47,8 @@ pub(super) struct Correlate<'a> {
     pub(super) shift: &'a [f32],
     /// Whether negative results become zero.
     pub(super) rectify: bool,
-    /// `[rows, pitch]`.
-    pub(super) output: &'a mut [f32],
+    /// Rows of results.
+    pub(super) output: Output<'a>,
     /// Cells per row of `output`, at least the positions rounded up to [`POSITIONS`].
     pub(super) pitch: usize,
     /// Positions to compute.
@@ -48,16 +67,13 @@ impl Correlate<'_> {
     fn compute_with(self, dots: Dots) {
         let positions = self.positions.next_multiple_of(POSITIONS);
         let last = self.offsets.iter().max().copied().unwrap_or(0);
-        let rows = self.output.len() / self.pitch;
+        let rows = self.start.len();
         assert!(
             positions <= self.pitch && rows * self.pitch == self.output.len(),
             "output is not whole rows"
         );
         assert!(rows.is_multiple_of(ROWS), "rows are not padded");
-        assert!(
-            self.start.len() == rows && self.factor.len() == rows,
-            "starts or factors are not one per row"
-        );
+        assert!(self.factor.len() == rows, "factors are not one per row");
         assert!(last + positions <= self.source.len(), "source ends before the last tap's row");
         assert!(rows * self.offsets.len() == self.weight.len(), "weights are not packed for these rows");
         // SAFETY: the lines above are the bounds of every access in `run`, and `dots` are only made where the
@@ -93,15 +109,38 @@ impl Correlate<'_> {
                 }
                 weight = weight.add(ROWS);
             }
-            for (lane, sums) in sums.into_iter().enumerate() {
+            let mut results = [[V::Floats::zero(); C]; R];
+            for (lane, (results, sums)) in results.iter_mut().zip(sums).enumerate() {
                 let row = row + lane;
                 let factor = V::Floats::splat(self.factor[row]);
                 let shift = V::Floats::splat(self.shift.get(row).copied().unwrap_or(0.0));
-                let target = self.output.as_mut_ptr().add(row * self.pitch + position);
-                for (column, sum) in sums.into_iter().enumerate() {
-                    let result = sum.floats().multiply_add(factor, shift);
-                    let result = if self.rectify { V::rectified(result) } else { result };
-                    result.store(target.add(column * V::LANES));
+                for (result, sum) in results.iter_mut().zip(sums) {
+                    *result = sum.floats().multiply_add(factor, shift);
+                    *result = if self.rectify { V::rectified(*result) } else { *result };
+                }
+            }
+            match &mut self.output {
+                Output::Floats(floats) => {
+                    for (lane, results) in results.into_iter().enumerate() {
+                        let target = floats.as_mut_ptr().add((row + lane) * self.pitch + position);
+                        for (column, result) in results.into_iter().enumerate() {
+                            result.store(target.add(column * V::LANES));
+                        }
+                    }
+                }
+                Output::Bytes { cells, inverse, zero } => {
+                    let (inverse, zero) = (V::Floats::splat(*inverse), V::splat(zero.cast_unsigned()));
+                    for (quad, results) in results.as_chunks::<4>().0.iter().enumerate() {
+                        let target = cells.as_mut_ptr().add((row / 4 + quad) * self.pitch + position);
+                        for column in 0..C {
+                            let mut bytes = [V::zero(); 4];
+                            for (byte, results) in bytes.iter_mut().zip(results) {
+                                *byte =
+                                    V::byte(results[column].multiply_add(inverse, V::Floats::zero()), zero);
+                            }
+                            V::quad(bytes).store(target.add(column * V::LANES).cast());
+                        }
+                    }
                 }
             }
         }
@@ -171,7 +210,21 @@ mod tests {
                         factor: &vec![0.5; rows],
                         shift: &vec![2.0; rows],
                         rectify,
-                        output: &mut output,
+                        output: Output::Floats(&mut output),
+                        pitch,
+                        positions,
+                    }
+                    .compute_with(dots);
+                    let mut cells = vec![0; rows / 4 * pitch];
+                    Correlate {
+                        source: &source,
+                        offsets: &offsets,
+                        weight: &weight,
+                        start: &start,
+                        factor: &vec![0.5; rows],
+                        shift: &vec![2.0; rows],
+                        rectify,
+                        output: Output::Bytes { cells: &mut cells, inverse: 0.01, zero: 30 },
                         pitch,
                         positions,
                     }
@@ -186,6 +239,9 @@ mod tests {
                             let expected = sum as f32 * 0.5 + 2.0;
                             let expected = if rectify { expected.max(0.0) } else { expected };
                             assert_eq!(output[row * pitch + position], expected, "{dots:?}");
+                            let byte = cells[row / 4 * pitch + position].to_ne_bytes()[row % 4];
+                            let expected = ((expected * 0.01).round_ties_even() + 30.0).clamp(0.0, 255.0);
+                            assert_eq!(f32::from(byte), expected, "{dots:?}");
                         }
                     }
                 }
@@ -204,7 +260,7 @@ mod tests {
             factor: &[1.0; ROWS],
             shift: &[0.0; ROWS],
             rectify: false,
-            output: &mut [0.0; ROWS * POSITIONS],
+            output: Output::Floats(&mut [0.0; ROWS * POSITIONS]),
             pitch: POSITIONS,
             positions: 1,
         }

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the kernels read and write through pointers whose bounds are checked once")]
 
 use super::super::vector::{Portable, Vector};
+use super::activations::{ROUND, nearest};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Bytes256, Bytes512};
 
@@ -43,6 +44,12 @@ pub(super) unsafe trait Integers: Copy {
 
     /// The larger of each float and 0; NaN stays.
     unsafe fn rectified(floats: Self::Floats) -> Self::Floats;
+
+    /// `round(x) + zero` of each float, within 0 to 255; NaN is some byte.
+    unsafe fn byte(floats: Self::Floats, zero: Self) -> Self;
+
+    /// Four bytes in each lane, the first register's first.
+    unsafe fn quad(bytes: [Self; 4]) -> Self;
 
     /// Four rows of bytes, turned so that a lane holds one column's four bytes, in an order of the columns that
     /// [`Integers::in_order`] undoes.
@@ -192,6 +199,20 @@ unsafe impl Integers for PortableBytes {
             let lanes = lanes.map(|lane: f32| if lane < 0.0 { 0.0 } else { lane });
             Portable::load(lanes.as_ptr())
         }
+    }
+
+    #[inline(always)]
+    unsafe fn byte(floats: Portable, zero: Self) -> Self {
+        let mut lanes = [0.0; 4];
+        // SAFETY: the array has as many floats as the register.
+        unsafe { floats.store(lanes.as_mut_ptr()) }
+        let offset = |zero: i32| zero - ROUND.to_bits().cast_signed();
+        Self(std::array::from_fn(|lane| nearest(lanes[lane], offset(zero.0[lane]))))
+    }
+
+    #[inline(always)]
+    unsafe fn quad(bytes: [Self; 4]) -> Self {
+        Self(std::array::from_fn(|lane| i32::from_ne_bytes(bytes.map(|byte| byte.0[lane] as u8))))
     }
 
     #[inline(always)]

@@ -1,14 +1,17 @@
 //! Products of quantized weights with activations that become bytes on the way.
 
 mod activations;
+mod chain;
 mod convolve;
 mod correlate;
 mod dot;
+mod packed;
 mod product;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use burn::backend::tensor::{FloatTensor, QuantizedTensor};
 use burn::backend::{BackendTensor, DispatchTensorKind, Flex, TensorMetadata};
@@ -16,10 +19,16 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::extension::values;
-use super::{takes, windows};
+use super::plane::Window;
+use super::{symmetric, takes, windows};
+use crate::byte_rounding::Range;
+use crate::input_range::Kept;
 use crate::quantized::{Granularity, shared};
-use activations::Rows;
+use activations::{Affine, Rows};
+use chain::Chain;
+pub(crate) use chain::Link;
 use convolve::Convolve;
+use packed::Packed;
 use product::{DEEPEST, Product};
 
 /// The fewest channels of a picture that are worth it: with less, the kernel multiplies mostly by nothing, as it takes
@@ -31,6 +40,7 @@ pub(crate) fn linear<const D: usize>(
     x: &Tensor<D>,
     weight: &Tensor<2>,
     bias: Option<&Tensor<1>>,
+    range: Range,
 ) -> Option<Tensor<D>> {
     let [inputs, columns] = weight.dims();
     if !(takes(x) && bias.is_none_or(takes)) || inputs * columns == 0 {
@@ -48,7 +58,7 @@ pub(crate) fn linear<const D: usize>(
     }
     let activations = activations(x)?;
     let bias = bias.map(read);
-    let rows = Rows::new(&values(&activations), inputs);
+    let rows = Rows::new(&values(&activations), inputs, range);
     let product = Product {
         rows: &rows,
         weight: &numbers(&tensor),
@@ -63,9 +73,10 @@ pub(crate) fn linear<const D: usize>(
     Some(Tensor::from_data(TensorData::new(product.compute(), shape), (&x.device(), DType::F32)))
 }
 
-/// What follows the sums of a convolution, in this order.
-#[derive(Default)]
+/// How the picture of a convolution becomes bytes, and what follows its sums, in this order.
 pub(crate) struct Finish<'a> {
+    /// The range of the picture.
+    pub(crate) range: Range,
     /// A factor for each output.
     pub(crate) factor: Option<&'a Tensor<1>>,
     /// What is added to each output.
@@ -85,7 +96,7 @@ pub(crate) fn convolution(
 ) -> Option<Tensor<4>> {
     let ([batch, inputs, height, width], [outputs, ..]) = (x.dims(), weight.dims());
     let windows = windows(x, weight, options)?;
-    let Finish { factor, shift, residual, rectify } = *finish;
+    let Finish { range, factor, shift, residual, rectify } = *finish;
     let floats = [factor, shift].into_iter().flatten().all(takes) && residual.is_none_or(takes);
     let depth = inputs * windows[0].kernel * windows[1].kernel;
     if !(takes(x) && floats) || outputs == 0 || inputs < FEWEST || depth > DEEPEST {
@@ -114,6 +125,7 @@ pub(crate) fn convolution(
         outputs,
         size: [height, width],
         windows,
+        range,
         factor: &factor,
         shift: &shift,
         residual: residual.as_deref(),
@@ -123,6 +135,93 @@ pub(crate) fn convolution(
     let output = shape.compute(&values(&input), &numbers(&tensor));
     let data = TensorData::new(output, [batch, outputs, height, width]);
     Some(Tensor::from_data(data, (&x.device(), DType::F32)))
+}
+
+impl Link {
+    /// The convolution with a quantized `weight`, of which something is `kept`, its input within `bounds`, its sums
+    /// multiplied with and added to `factor` and `shift`; nothing is rectified or pooled. None where the kernel does not
+    /// take it.
+    pub(crate) fn new(
+        weight: &Tensor<4>,
+        kept: &Kept,
+        options: &ConvOptions<2>,
+        bounds: [f32; 2],
+        [factor, shift]: [Vec<f32>; 2],
+    ) -> Option<Self> {
+        let [outputs, inputs, down, across] = weight.dims();
+        let padding = symmetric(options.padding)?;
+        let known = options.groups == 1 && outputs * inputs > 0 && inputs * down * across <= DEEPEST;
+        if !(known && factor.len() == outputs && shift.len() == outputs) {
+            return None;
+        }
+        let windows = [(down, 0), (across, 1)].map(|(kernel, axis)| Window {
+            kernel,
+            stride: options.stride[axis],
+            padding: padding[axis],
+            dilation: options.dilation[axis],
+        });
+        let (tensor, per, scales) = whole(weight)?;
+        let scales = match per {
+            Granularity::Tensor => vec![scales[0]; outputs],
+            Granularity::Axis(0) => scales,
+            _ => return None,
+        };
+        let factor: Vec<f32> = scales.iter().zip(factor).map(|(scale, factor)| scale * factor).collect();
+        // What is not finite must be seen, and bytes do not show it.
+        if !factor.iter().chain(&shift).all(|value| value.is_finite()) {
+            return None;
+        }
+        let weight = kept.or_made(
+            |kept: &OfWeight| kept.is_of(&tensor),
+            || OfWeight {
+                packed: Arc::new(Packed::new(&numbers(&tensor), [outputs, inputs, down * across])),
+                weight: tensor.clone(),
+            },
+        );
+        Some(Self {
+            channels: [inputs, outputs],
+            windows,
+            input: Affine::within(bounds),
+            weight: Arc::clone(&weight.packed),
+            factor,
+            shift,
+            rectify: false,
+            pool: 1,
+        })
+    }
+}
+
+/// What is kept of a weight.
+struct OfWeight {
+    /// The weight: as long as it is held here its values stay where they are, and as they are.
+    weight: QuantizedTensor<Flex>,
+    packed: Arc<Packed>,
+}
+
+impl OfWeight {
+    /// Whether it is of `other`: both are the same values in memory, in order.
+    fn is_of(&self, other: &QuantizedTensor<Flex>) -> bool {
+        let [one, other] = [&self.weight, other].map(|tensor| tensor.tensor().as_slice::<i8>());
+        one.zip(other).is_some_and(|(one, other)| std::ptr::eq(one, other))
+    }
+}
+
+/// `picture` through convolutions one behind the other, where the kernel takes it. The last one's squares are left as
+/// they are.
+///
+/// # Panics
+/// When the channels do not fit.
+pub(crate) fn chain(picture: &Tensor<4>, links: &[Link]) -> Option<Tensor<4>> {
+    let [batch, channels, height, width] = picture.dims();
+    let mut left = channels;
+    for link in links {
+        assert_eq!(link.channels[0], left, "channels that go into a convolution");
+        left = link.channels[1];
+    }
+    let input = activations(picture)?;
+    let (output, [height, width]) = Chain { batch, size: [height, width], links }.compute(&values(&input))?;
+    let data = TensorData::new(output, [batch, left, height, width]);
+    Some(Tensor::from_data(data, (&picture.device(), DType::F32)))
 }
 
 /// The primitive of a float tensor of the backend.

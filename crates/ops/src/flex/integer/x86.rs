@@ -65,6 +65,27 @@ unsafe impl Integers for Bytes512 {
         unsafe { _mm512_max_ps(_mm512_setzero_ps(), floats) }
     }
 
+    #[inline(always)]
+    unsafe fn byte(floats: __m512, zero: Self) -> Self {
+        // SAFETY: see above. What lies far beyond all bytes is no whole number of 32 bits.
+        unsafe {
+            let near = _mm512_min_ps(_mm512_max_ps(floats, _mm512_set1_ps(-1024.0)), _mm512_set1_ps(1024.0));
+            let whole = _mm512_add_epi32(_mm512_cvtps_epi32(near), zero.0);
+            let positive = _mm512_max_epi32(whole, _mm512_setzero_si512());
+            Self(_mm512_min_epi32(positive, _mm512_set1_epi32(255)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quad([a, b, c, d]: [Self; 4]) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let low = _mm512_or_si512(a.0, _mm512_slli_epi32::<8>(b.0));
+            let high = _mm512_or_si512(_mm512_slli_epi32::<16>(c.0), _mm512_slli_epi32::<24>(d.0));
+            Self(_mm512_or_si512(low, high))
+        }
+    }
+
     /// Register `j` holds columns `16 l + 4 j .. + 4` in its 128-bit lane `l`, as unpacking stays within these lanes.
     #[inline(always)]
     unsafe fn interleave([a, b, c, d]: [Self; 4]) -> [Self; 4] {
@@ -171,6 +192,27 @@ unsafe impl Integers for Bytes256 {
     unsafe fn rectified(floats: __m256) -> __m256 {
         // SAFETY: see above. Of NaN and a number, the instruction gives the second.
         unsafe { _mm256_max_ps(_mm256_setzero_ps(), floats) }
+    }
+
+    #[inline(always)]
+    unsafe fn byte(floats: __m256, zero: Self) -> Self {
+        // SAFETY: see above. What lies far beyond all bytes is no whole number of 32 bits.
+        unsafe {
+            let near = _mm256_min_ps(_mm256_max_ps(floats, _mm256_set1_ps(-1024.0)), _mm256_set1_ps(1024.0));
+            let whole = _mm256_add_epi32(_mm256_cvtps_epi32(near), zero.0);
+            let positive = _mm256_max_epi32(whole, _mm256_setzero_si256());
+            Self(_mm256_min_epi32(positive, _mm256_set1_epi32(255)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quad([a, b, c, d]: [Self; 4]) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let low = _mm256_or_si256(a.0, _mm256_slli_epi32::<8>(b.0));
+            let high = _mm256_or_si256(_mm256_slli_epi32::<16>(c.0), _mm256_slli_epi32::<24>(d.0));
+            Self(_mm256_or_si256(low, high))
+        }
     }
 
     /// Register `j` holds columns `16 l + 4 j .. + 4` in its half `l`, as unpacking stays within halves.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::byte_rounding::Range;
 
 /// Numbers without a pattern, between −1 and 1.
 fn floats(count: usize, seed: usize) -> Vec<f32> {
@@ -68,7 +69,7 @@ fn sums_are_those_of_whole_numbers() {
         let scales: Vec<f32> =
             floats(inputs / group * columns, 2).into_iter().map(|scale| scale / 300.0).collect();
         let bias = floats(columns, 3);
-        let rows = Rows::new(&floats(rows * inputs, 1), inputs);
+        let rows = Rows::new(&floats(rows * inputs, 1), inputs, Range::OfEachRow);
         for bias in [None, Some(&bias[..])] {
             let product =
                 Product { rows: &rows, weight: &weight, inputs, columns, scales: &scales, group, bias };
@@ -90,7 +91,7 @@ fn shapes_that_were_drawn_agree_as_well() {
         let inputs = groups * group;
         let weight = weights(inputs * columns);
         let scales: Vec<f32> = floats(groups * columns, 5).into_iter().map(|scale| scale / 300.0).collect();
-        let rows = Rows::new(&floats(count * inputs, 6), inputs);
+        let rows = Rows::new(&floats(count * inputs, 6), inputs, Range::OfEachRow);
         let product =
             Product { rows: &rows, weight: &weight, inputs, columns, scales: &scales, group, bias: None };
         agrees(&product, &format!("{count} × {inputs} × {columns} by {group}"));
@@ -104,7 +105,7 @@ fn the_largest_sums_do_not_overflow() {
         let values: Vec<f32> = (0..inputs).map(|_| low + 1.0).collect();
         let mut values = values;
         values[0] = 1.0 + low * 2.0;
-        let rows = Rows::new(&values, inputs);
+        let rows = Rows::new(&values, inputs, Range::OfEachRow);
         let weight = vec![weight; inputs * columns];
         let scales = [1e-6; 3];
         let product = Product {
@@ -125,7 +126,8 @@ fn a_row_that_is_not_finite_is_no_number_and_its_neighbours_are_untouched() {
     let (inputs, columns) = (70, 66);
     let mut values = floats(3 * inputs, 1);
     values[inputs + 5] = f32::INFINITY;
-    let (rows, weight, scales) = (Rows::new(&values, inputs), weights(inputs * columns), vec![0.01; columns]);
+    let (rows, weight, scales) =
+        (Rows::new(&values, inputs, Range::OfEachRow), weights(inputs * columns), vec![0.01; columns]);
     let product =
         Product { rows: &rows, weight: &weight, inputs, columns, scales: &scales, group: inputs, bias: None };
     for (index, value) in product.compute().into_iter().enumerate() {
@@ -136,7 +138,8 @@ fn a_row_that_is_not_finite_is_no_number_and_its_neighbours_are_untouched() {
 #[test]
 fn rows_of_zeros_give_the_bias() {
     let (inputs, columns) = (9, 5);
-    let (rows, weight) = (Rows::new(&vec![0.0; 2 * inputs], inputs), weights(inputs * columns));
+    let (rows, weight) =
+        (Rows::new(&vec![0.0; 2 * inputs], inputs, Range::OfEachRow), weights(inputs * columns));
     let (scales, bias) = (vec![0.5; columns], floats(columns, 4));
     let product = Product {
         rows: &rows,
@@ -153,7 +156,7 @@ fn rows_of_zeros_give_the_bias() {
 #[test]
 #[should_panic(expected = "weights are not inputs × columns")]
 fn bounds_are_checked() {
-    let rows = Rows::new(&[1.0; 8], 8);
+    let rows = Rows::new(&[1.0; 8], 8, Range::OfEachRow);
     let (weight, scales) = ([1; 15], [1.0; 2]);
     Product { rows: &rows, weight: &weight, inputs: 8, columns: 2, scales: &scales, group: 8, bias: None }
         .compute();
