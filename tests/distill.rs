@@ -143,7 +143,7 @@ fn layers_give_what_they_can_spare() {
     let said = rank("mixed.toml", "0.6");
     assert!(said.code == 2 && said.err.contains("there is such a file already"), "{}", said.err);
     assert_eq!(program.read("mixed.toml"), recipe.as_bytes());
-    let said = rank("other.toml", "-1");
+    let said = rank("other.toml", "nan");
     assert!(said.code == 2 && said.err.contains("a number of at least 0"), "{}", said.err);
     assert!(!program.path("other.toml").exists());
 }
