@@ -12,6 +12,7 @@ mod init;
 mod pairs;
 mod program;
 mod published;
+mod records;
 mod resume;
 mod road;
 mod series_classes;

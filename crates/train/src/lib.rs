@@ -36,6 +36,7 @@ mod plateau;
 pub mod progress;
 mod rates;
 mod readings;
+mod sampling;
 mod schedule;
 mod session;
 mod setting;
@@ -54,6 +55,7 @@ pub use config::{
 };
 pub use evaluate::{Evaluation, evaluate};
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
+pub use sampling::Sampling;
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
 pub use setting::{Setting, check, resume, train};
 pub use soft_targets::soft_loss;

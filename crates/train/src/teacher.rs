@@ -59,8 +59,8 @@ impl TeacherConfig {
             Err(Error::input(self.run.display(), problem, expected, remedy))
         };
         let (taught, known) = (encoder.target(), trained.encoder.target());
-        if matches!(taught, Target::Series { .. } | Target::Number { .. }) {
-            let problem = "numbers that are foretold are no probabilities, and only such are imitated";
+        if matches!(taught, Target::Series { .. } | Target::Number { .. } | Target::Labels { .. }) {
+            let problem = "what is told are no probabilities of which one holds, and only such are imitated";
             return refused(problem.to_owned(), "a task of classes or tokens");
         }
         if taught != known {
@@ -89,6 +89,7 @@ fn answers(target: &Target) -> String {
             let more = if names.len() > 3 { ", …" } else { "" };
             format!("{} classes ({first}{more})", names.len())
         }
+        Target::Labels { names } => format!("any of {} labels", names.len()),
         Target::Tokens { vocabulary } => format!("{vocabulary} tokens"),
         Target::MaskedTokens { vocabulary, .. } => format!("{vocabulary} hidden tokens"),
         Target::Number { .. } => "a number".to_owned(),
