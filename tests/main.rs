@@ -13,6 +13,7 @@ mod init;
 mod pairs;
 mod program;
 mod published;
+mod records;
 mod resume;
 mod road;
 mod series_classes;

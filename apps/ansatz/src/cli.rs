@@ -247,9 +247,9 @@ pub(crate) struct Predict {
     /// Files, or folders of them
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// How many answers to show for each file
-    #[arg(long, value_name = "NUMBER", default_value = "3")]
-    pub top: std::num::NonZeroUsize,
+    /// How many answers to show for each file; left out: 3, or every label where any number may hold
+    #[arg(long, value_name = "NUMBER")]
+    pub top: Option<std::num::NonZeroUsize>,
     #[command(flatten)]
     pub device: DeviceChoice,
     /// Print one JSON line per file

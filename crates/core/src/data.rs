@@ -231,6 +231,11 @@ pub trait OpenData: Send + Sync {
     /// When an example cannot be read.
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch>;
 
+    /// The labels of all examples of `part`, in their order; `None` where only reading the examples tells.
+    fn targets(&self, _part: Part) -> Option<Targets> {
+        None
+    }
+
     /// What a person should know of the data before trusting a figure, in full sentences.
     fn notes(&self) -> Vec<String> {
         Vec::new()

@@ -68,6 +68,15 @@ impl HostOutputs {
 
 /// What a network is asked to do: its typed config.
 pub trait TaskConfig: AnyConfig {
+    /// Takes in what the examples of the training part are labelled with, `None` where only reading them tells, before a
+    /// head is built that learns from them. A head that is built without it can be used and judged all the same.
+    ///
+    /// # Errors
+    /// When a setting asks for labels of another kind.
+    fn fit(&mut self, _labels: Option<&Targets>) -> Result<()> {
+        Ok(())
+    }
+
     /// Builds the head for features of shape `features` and labels `target`.
     ///
     /// # Errors
@@ -161,6 +170,9 @@ pub struct Scores {
     /// Where the errors of forecasts lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<ForecastErrors>,
+    /// How good each label was told, where an example may have several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<LabelFigures>>,
 }
 
 impl Scores {
@@ -188,6 +200,23 @@ pub struct ForecastErrors {
     pub squared: Vec<Option<f64>>,
     /// Mean absolute error of each channel, over all steps.
     pub absolute: Vec<Option<f64>>,
+}
+
+/// How good a label was told, of examples that may have several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelFigures {
+    /// The label.
+    pub name: String,
+    /// Examples that have it.
+    pub examples: u64,
+    /// Examples of which it was said.
+    pub said: u64,
+    /// Of these, how many have it.
+    pub right: u64,
+    /// Average precision over the ranking of all examples, 0–1; absent where none has the label.
+    pub precision: Option<f64>,
+    /// Area under the receiver operating characteristic, 0–1; absent where none or all have the label.
+    pub area: Option<f64>,
 }
 
 /// A confusion matrix.

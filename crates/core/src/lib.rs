@@ -53,8 +53,8 @@ pub use data::{
 pub use error::{ConfigError, Error, Result, nearest};
 pub use features::{Context, FeatureSpec, Features, Grid};
 pub use head::{
-    BoxedHead, Confusion, Contribution, ForecastErrors, Head, HostOutputs, Interval, Outcome, Scorer, Scores,
-    TaskConfig,
+    BoxedHead, Confusion, Contribution, ForecastErrors, Head, HostOutputs, Interval, LabelFigures, Outcome,
+    Scorer, Scores, TaskConfig,
 };
 pub use layer::Layer;
 pub use mixer::{BoxedMixer, Mixer, MixerConfig, Recurrent};

@@ -13,6 +13,15 @@ pub struct Proposal {
     pub purpose: Purpose,
     /// Examples to train on, at least 1.
     pub examples: usize,
+    /// How many times as many examples the largest class has as the smallest; 1 where there are no classes.
+    pub imbalance: f64,
+}
+
+impl Proposal {
+    /// How many times as many the largest of `counts` is as the smallest; 1 of none.
+    pub fn imbalance(counts: impl Iterator<Item = usize> + Clone) -> f64 {
+        counts.clone().max().unwrap_or(1).max(1) as f64 / counts.min().unwrap_or(1).max(1) as f64
+    }
 }
 
 /// A line of a config.
@@ -70,6 +79,15 @@ pub enum Purpose {
     JudgeRecords {
         /// Columns that are read.
         columns: usize,
+        /// Whether a number is asked, not a class.
+        number: bool,
+    },
+    /// To tell the class of an example of several modalities, or a number that belongs to it.
+    JudgeModalities {
+        /// How many modalities it has.
+        modalities: usize,
+        /// Whether one of them is a picture.
+        pictures: bool,
         /// Whether a number is asked, not a class.
         number: bool,
     },

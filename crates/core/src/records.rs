@@ -38,13 +38,15 @@ impl Cell {
 pub struct Place {
     /// The file.
     pub file: Arc<Path>,
-    /// Its line there, from 1.
+    /// Its line there, from 1; of a file without lines, such as Parquet, its row.
     pub line: u64,
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, line {}", self.file.display(), self.line)
+        let unit =
+            if self.file.extension().is_some_and(|ending| ending == "parquet") { "row" } else { "line" };
+        write!(f, "{}, {unit} {}", self.file.display(), self.line)
     }
 }
 

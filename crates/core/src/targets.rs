@@ -11,6 +11,11 @@ pub enum Target {
         /// Names in the order of their indices.
         names: Vec<String>,
     },
+    /// Any number of the named labels, each of which holds or does not.
+    Labels {
+        /// Names in the order of their indices.
+        names: Vec<String>,
+    },
     /// A token of a vocabulary at every position.
     Tokens {
         /// How many tokens there are.
@@ -30,6 +35,10 @@ pub enum Target {
         /// Whether each channel passes the network as an example of its own, so that features come in rows of
         /// `[examples × channels, length, width]`, the channels of an example one behind the other.
         apart: bool,
+        /// The mean absolute error over the training part of foretelling the value of a season before, for each channel on
+        /// the scale that the network works with; 0 where a channel never differs from it. Empty where it is not known.
+        #[serde(default)]
+        naive: Vec<f64>,
     },
     /// A number, which the network foretells as `(value − mean) / deviation`.
     Number {
@@ -47,6 +56,13 @@ pub enum Target {
 pub enum Targets {
     /// A class index per example.
     Classes(Vec<usize>),
+    /// Which labels hold, row by row: `[batch × labels]`.
+    Labels {
+        /// Values per row.
+        labels: usize,
+        /// All rows, one behind the other.
+        values: Vec<bool>,
+    },
     /// A distribution over classes per example, row by row: `[batch × classes]`, each row summing to 1.
     Distribution {
         /// Values per row.

@@ -1,14 +1,17 @@
 //! The typed config of the data model.
 
+use std::path::Path;
+
 use ansatz_core::{
-    Choice, Component, ConfigError, DataModel, Encoder, Error, OpenData, Places, Preparation, Registry,
-    Result,
+    Choice, Component, ConfigError, DataModel, Encoder, Error, OpenData, Places, Preparation, Proposal,
+    Registry, Result,
 };
 use ansatz_data::{SplitConfig, TargetColumn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::modality::ModalityModel;
+use crate::recognise::recognise;
 use crate::{FusedEncoder, FusedSource, Join, ModalityConfig, OpenFused};
 
 /// Examples of several modalities.
@@ -17,7 +20,8 @@ use crate::{FusedEncoder, FusedSource, Join, ModalityConfig, OpenFused};
 pub struct FusedConfig {
     /// Where the records come from.
     pub source: FusedSource,
-    /// What is foretold: `{ class = "class" }`, or `{ number = "weight" }`.
+    /// What is foretold: `{ class = "class" }`, `{ number = "weight" }`, or, where an example may have several labels,
+    /// `{ labels = { column = "topics", separator = ";" } }` or `{ flags = ["art", "war"] }`.
     pub target: TargetColumn,
     /// The modalities, at least one; their order is that of tokens and features.
     pub modalities: Vec<ModalityConfig>,
@@ -92,8 +96,9 @@ impl Component for FusedConfig {
         for (index, modality) in self.modalities.iter_mut().enumerate() {
             let path = format!("modalities[{index}]");
             let model = modality.complete(registry).map_err(|error| error.under(&path))?;
-            if modality.columns.iter().any(|column| column == self.target.name()) {
-                let problem = format!("`{}` is what is foretold", self.target.name());
+            let foretold = self.target.columns();
+            if let Some(column) = modality.columns.iter().find(|column| foretold.contains(&column.as_str())) {
+                let problem = format!("`{column}` is what is foretold");
                 return Err(ConfigError::value(format!("{path}.columns"), problem, "other columns"));
             }
             if modality.features.is_some() && self.join != Join::ConcatFeatures {
@@ -120,6 +125,10 @@ impl DataModel for FusedConfig {
 
     fn restore(&self, preparation: &Preparation) -> Result<Box<dyn Encoder>> {
         Ok(Box::new(FusedEncoder::restore(preparation, self)?))
+    }
+
+    fn recognise(&self, path: &Path) -> Result<Option<Proposal>> {
+        recognise(path)
     }
 }
 

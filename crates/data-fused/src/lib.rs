@@ -10,6 +10,7 @@ mod config;
 mod encoder;
 mod modality;
 mod open;
+mod recognise;
 mod source;
 mod stem;
 

@@ -1,6 +1,6 @@
 //! Examples of several modalities, read and divided.
 
-use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Variation};
+use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
 use ansatz_data::{Divided, Labelled, Labels, Purpose, stream};
 use rand::RngExt;
 
@@ -109,6 +109,10 @@ impl OpenData for OpenFused {
         Ok(Batch { examples: rows.len(), inputs, targets: self.labels.targets(&rows) })
     }
 
+    fn targets(&self, part: Part) -> Option<Targets> {
+        Some(self.labels.targets(self.divided.part(part)))
+    }
+
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
@@ -127,7 +131,7 @@ impl OpenData for OpenFused {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use ansatz_core::{Component, Registry, Targets};
+    use ansatz_core::{Component, Registry};
     use burn::tensor::TensorData;
 
     use crate::PRESENT;

@@ -87,7 +87,8 @@ impl Decoder {
         }
     }
 
-    fn background(&self) -> u8 {
+    /// The byte behind transparent pixels and beside narrow pictures.
+    pub(crate) fn background(&self) -> u8 {
         (self.background * 255.0).round() as u8
     }
 

@@ -1,6 +1,6 @@
 //! Pictures as a data model: sources, splits, augmentation, preprocessing and stems.
 //!
-//! Pictures stay bytes in memory until a batch needs them, are varied on the loading threads, and reach
+//! Pictures stay bytes until a batch needs them, are varied on the loading threads, and reach
 //! the network channels-last, `[batch, height, width, channels]`: read row by row that is already a grid
 //! of tokens, so a picture needs no convolution to become [`ansatz_core::Features`].
 
@@ -24,5 +24,5 @@ pub use config::ImageConfig;
 pub use contact_sheet::{Card, contact_sheet, sample_sheet};
 pub use encoder::ImageEncoder;
 pub use open::OpenPictures;
-pub use pictures::{PictureSize, Pictures};
+pub use pictures::{PictureSize, Pictures, Pixels};
 pub use preparation::{Normalisation, Preparation};

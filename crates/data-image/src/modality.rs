@@ -1,5 +1,7 @@
 //! A column of pictures as one modality of examples that have several.
 
+use std::path::PathBuf;
+
 use ansatz_core::{
     Batch, BoxedStem, Build, Cell, ConfigError, Encoder, Error, Exhibit, FittedModality, Modality,
     ModalityEncoder, ModalityExamples, Record, Records, Result, Targets, Variation,
@@ -12,7 +14,7 @@ use crate::augment::{Augment, Mix, Warp};
 use crate::config::ImageConfig;
 use crate::contact_sheet::{enlarge, to_png};
 use crate::encoder::ImageEncoder;
-use crate::pictures::{PictureSize, Pictures};
+use crate::pictures::{PictureSize, Pictures, Pixels, STREAMED_FROM};
 use crate::preparation::{Normalisation, Preparation};
 use crate::source::{PicturesOfRecords, Source};
 
@@ -75,6 +77,15 @@ impl Modality for ImageConfig {
 
 /// The pictures of all records, and which records have one; the others get the background.
 fn read(preparation: &Preparation, records: &Records) -> Result<(Pictures, Vec<bool>)> {
+    read_streaming(preparation, records, STREAMED_FROM)
+}
+
+/// The same, where pictures of at least so many bytes together stay in their files.
+fn read_streaming(
+    preparation: &Preparation,
+    records: &Records,
+    streamed_from: usize,
+) -> Result<(Pictures, Vec<bool>)> {
     let size = preparation.size;
     let decoder = preparation.decoder();
     let picture = |record: &Record| {
@@ -88,13 +99,27 @@ fn read(preparation: &Preparation, records: &Records) -> Result<(Pictures, Vec<b
             None => Ok(None),
         }
     };
+    let labels = vec![0; records.rows.len()];
+    let file = |record: &Record| match record.cells.first() {
+        Some(Cell::Bytes(_)) => None,
+        cell => Some(cell.and_then(Cell::known).map(|named| record.path(named))),
+    };
+    let files: Option<Vec<Option<PathBuf>>> = records.rows.iter().map(file).collect();
+    if let Some(files) = files.filter(|files| files.len() * size.values() >= streamed_from) {
+        // Each is read once all the same, so that what cannot be read is told before training begins.
+        records.rows.par_iter().try_for_each(|record| picture(record).map(drop))?;
+        let present = files.iter().map(Option::is_some).collect();
+        return Ok((
+            Pictures { size, full_scale: 255, pixels: Pixels::Files(files, decoder), labels },
+            present,
+        ));
+    }
     // Decoding is most of the time that reading a set takes.
     let read = records.rows.par_iter().map(picture).collect::<Result<Vec<Option<Vec<u8>>>>>()?;
     let present = read.iter().map(Option::is_some).collect();
-    let blank = vec![(preparation.background * 255.0).round() as u8; size.values()];
+    let blank = vec![decoder.background(); size.values()];
     let pixels = read.into_iter().flat_map(|bytes| bytes.unwrap_or_else(|| blank.clone())).collect();
-    let pictures = Pictures { size, full_scale: 255, pixels, labels: vec![0; records.rows.len()] };
-    Ok((pictures, present))
+    Ok((Pictures { size, full_scale: 255, pixels: Pixels::Held(pixels), labels }, present))
 }
 
 /// The same error with the place of the record that named the file.
@@ -134,7 +159,7 @@ impl ModalityEncoder for PictureModality {
     }
 }
 
-/// Pictures in memory, at the size that the network reads.
+/// Pictures at the size that the network reads.
 struct PictureExamples {
     encoder: ImageEncoder,
     augment: Augment,
@@ -152,7 +177,7 @@ impl ModalityExamples for PictureExamples {
         let mut values = vec![0.0; indices.len() * size.values()];
         let mut warp = Warp::default();
         for (picture, &index) in values.chunks_exact_mut(size.values()).zip(indices) {
-            self.pictures.write(index, picture);
+            self.pictures.write(index, picture)?;
             if let Some(Variation { seed, epoch }) = variation {
                 let mut random = stream(seed, Purpose::Example, epoch, index as u64);
                 self.augment.apply(picture, size, &mut random, &mut warp);
@@ -163,7 +188,7 @@ impl ModalityExamples for PictureExamples {
     }
 
     fn exhibit(&self, index: usize) -> Result<Exhibit> {
-        to_png(&enlarge(self.pictures.bytes(index), self.pictures.size)).map(Exhibit::Png)
+        to_png(&enlarge(&self.pictures.bytes(index)?, self.pictures.size)).map(Exhibit::Png)
     }
 }
 
@@ -210,6 +235,21 @@ mod tests {
                 config().fit(&records(folder.path(), &[file]), &[0]).err().expect("refused").to_string();
             assert!(said.contains(problem) && said.contains(file), "{said}");
         }
+    }
+
+    #[test]
+    fn pictures_that_stay_in_their_files_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        RgbImage::from_pixel(2, 2, Rgb([0, 51, 102])).save(folder.path().join("dark.png")).unwrap();
+        let all = records(folder.path(), &["dark.png", ""]);
+        let fitted = config().fit(&all, &[0]).unwrap();
+        let preparation = Preparation::from_json(&fitted.encoder.preparation().unwrap()).unwrap();
+        let [(held, _), (streamed, present)] =
+            [usize::MAX, 0].map(|from| read_streaming(&preparation, &all, from).unwrap());
+        assert!(matches!(streamed.pixels, Pixels::Files(..)) && present == [true, false]);
+        (0..2).for_each(|index| assert_eq!(held.bytes(index).unwrap(), streamed.bytes(index).unwrap()));
+        std::fs::remove_file(folder.path().join("dark.png")).unwrap();
+        assert!(streamed.bytes(0).is_err() && read_streaming(&preparation, &all, 0).is_err());
     }
 
     #[test]

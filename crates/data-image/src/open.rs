@@ -88,14 +88,14 @@ impl OpenData for OpenPictures {
         let mut warp = Warp::default();
         for (picture, &index) in values.chunks_exact_mut(size.values()).zip(indices) {
             let (pictures, place) = self.find(part, index);
-            pictures.write(place, picture);
+            pictures.write(place, picture)?;
             if let Some(Variation { seed, epoch }) = variation {
                 let mut random = stream(seed, Purpose::Example, epoch, index as u64);
                 self.augment.apply(picture, size, &mut random, &mut warp);
             }
         }
         let labels: Vec<usize> = indices.iter().map(|&index| self.label(part, index)).collect();
-        // An example comes once in an epoch, so the first one tells the batches of an epoch apart.
+        // An example comes once in an epoch, or seldom again, so the first one tells the batches of an epoch apart.
         let mixture = variation.zip(indices.first()).and_then(|(Variation { seed, epoch }, &first)| {
             let mut random = stream(seed, Purpose::Batch, epoch, first as u64);
             self.augment.mix.draw(indices.len(), size, &mut random)
@@ -106,6 +106,10 @@ impl OpenData for OpenPictures {
             None => Targets::Classes(labels),
         };
         Ok(self.encoder.batch(values, targets))
+    }
+
+    fn targets(&self, part: Part) -> Option<Targets> {
+        Some(Targets::Classes((0..self.examples(part)).map(|index| self.label(part, index)).collect()))
     }
 
     fn notes(&self) -> Vec<String> {
@@ -125,7 +129,7 @@ impl OpenData for OpenPictures {
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
         let (pictures, place) = self.find(part, index);
         let scale = |byte: u8| (u32::from(byte) * 255 / u32::from(pictures.full_scale)) as u8;
-        let bytes: Vec<u8> = pictures.bytes(place).iter().map(|&byte| scale(byte)).collect();
+        let bytes: Vec<u8> = pictures.bytes(place)?.iter().map(|&byte| scale(byte)).collect();
         to_png(&enlarge(&bytes, pictures.size)).map(Exhibit::Png)
     }
 }

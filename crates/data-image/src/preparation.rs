@@ -42,7 +42,7 @@ impl Normalise {
     pub(crate) fn resolve(&self, train: &Pictures, indices: &[usize]) -> ansatz_core::Result<Normalisation> {
         let channels = train.size.channels;
         match self {
-            Self::Fitted => Ok(Normalisation::fit(train, indices)),
+            Self::Fitted => Normalisation::fit(train, indices),
             Self::None => Ok(Normalisation { mean: vec![0.0; channels], deviation: vec![1.0; channels] }),
             Self::Given(given) => {
                 for (name, values) in [("mean", &given.mean), ("deviation", &given.deviation)] {
@@ -74,14 +74,19 @@ pub struct Normalisation {
 impl Normalisation {
     /// Population mean and deviation over some of the pictures. Where a channel never varies, its
     /// deviation is taken as 1.
-    pub fn fit(pictures: &Pictures, indices: &[usize]) -> Self {
+    ///
+    /// # Errors
+    /// When a picture can no longer be read from its file.
+    pub fn fit(pictures: &Pictures, indices: &[usize]) -> ansatz_core::Result<Self> {
         let channels = pictures.size.channels;
         // Bytes are summed as whole numbers, so the figures do not depend on the order of pictures.
         let mut sums = vec![(0_u64, 0_u64); channels];
-        for pixel in indices.iter().flat_map(|&index| pictures.bytes(index).chunks_exact(channels)) {
-            for ((sum, squares), &byte) in sums.iter_mut().zip(pixel) {
-                *sum += u64::from(byte);
-                *squares += u64::from(byte) * u64::from(byte);
+        for &index in indices {
+            for pixel in pictures.bytes(index)?.chunks_exact(channels) {
+                for ((sum, squares), &byte) in sums.iter_mut().zip(pixel) {
+                    *sum += u64::from(byte);
+                    *squares += u64::from(byte) * u64::from(byte);
+                }
             }
         }
         let count = (indices.len() * pictures.size.height * pictures.size.width).max(1) as f64;
@@ -92,7 +97,7 @@ impl Normalisation {
             (mean / full_scale, if variance > 0.0 { variance.sqrt() / full_scale } else { 1.0 })
         };
         let (mean, deviation) = sums.into_iter().map(mean_and_deviation).unzip();
-        Self { mean, deviation }
+        Ok(Self { mean, deviation })
     }
 
     /// Normalises values `[…, channels]` in place.
@@ -171,13 +176,14 @@ impl Preparation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pictures::Pixels;
 
     #[test]
     fn figures_are_those_of_the_given_pictures_alone() {
         let size = PictureSize { height: 1, width: 2, channels: 3 };
-        let pixels = vec![0, 10, 255, 255, 10, 255, 99, 99, 99, 99, 99, 99];
+        let pixels = Pixels::Held(vec![0, 10, 255, 255, 10, 255, 99, 99, 99, 99, 99, 99]);
         let pictures = Pictures { size, full_scale: 255, pixels, labels: vec![0, 1] };
-        let fitted = Normalisation::fit(&pictures, &[0]);
+        let fitted = Normalisation::fit(&pictures, &[0]).unwrap();
         assert_eq!(fitted.mean, [0.5, 10.0 / 255.0, 1.0]);
         assert_eq!(fitted.deviation, [0.5, 1.0, 1.0]);
         let mut values = [0.0, 10.0 / 255.0, 1.0, 1.0, 10.0 / 255.0, 1.0];

@@ -198,6 +198,7 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
         settings,
         purpose: Purpose::ClassifyPictures { size: [side; 2] },
         examples: training,
+        imbalance: Proposal::imbalance(look.classes.values().copied()),
     }))
 }
 

@@ -39,6 +39,10 @@ pub struct SeriesConfig {
     /// What is taken off each channel of a window before the network reads it, and given back to the
     /// forecast.
     pub instance_norm: InstanceNorm,
+    /// Steps of a season, 1 up to 1048576, such as 24 hours: the figure `mase` is the absolute error over that of
+    /// foretelling the value of a season before on the training part.
+    #[schemars(range(min = 1, max = 1048576))]
+    pub season: usize,
     /// How a window becomes tokens.
     pub stem: StemConfig,
 }
@@ -54,6 +58,7 @@ impl Default for SeriesConfig {
             longest_gap: 6,
             calendar: Vec::new(),
             instance_norm: InstanceNorm::default(),
+            season: 1,
             stem: StemConfig::default(),
         }
     }
@@ -82,7 +87,7 @@ impl Component for SeriesConfig {
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
         self.source.check()?;
-        for (name, steps) in [("length", self.length), ("horizon", self.horizon)] {
+        for (name, steps) in [("length", self.length), ("horizon", self.horizon), ("season", self.season)] {
             if !(1..=1 << 20).contains(&steps) {
                 return Err(ConfigError::value(name, format!("{steps} steps"), "1 up to 1048576"));
             }
@@ -131,6 +136,7 @@ mod tests {
         for (text, path) in [
             ("length = 0", "length"),
             ("horizon = 0", "horizon"),
+            ("season = 0", "season"),
             ("train = 0.0", "train"),
             ("train = nan", "train"),
             ("validation = 0.5", "validation"),

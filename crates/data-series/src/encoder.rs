@@ -25,6 +25,9 @@ pub(crate) struct Prepared {
     /// Seconds from one step to the next, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) step: Option<i64>,
+    /// What foretelling the value of a season before errs on the training part, for each channel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) naive: Vec<f64>,
 }
 
 /// Fitted preprocessing of series.
@@ -41,6 +44,7 @@ impl SeriesEncoder {
             channels: prepared.channels.clone(),
             horizon: config.horizon,
             apart: config.stem.is_apart(),
+            naive: prepared.naive.clone(),
         };
         Self { prepared, config: config.clone(), target }
     }
@@ -57,7 +61,13 @@ impl SeriesEncoder {
         let prepared: Prepared =
             serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
         let channels = prepared.channels.len();
-        if channels == 0 || !prepared.scaling.fits(channels) || prepared.step.is_some_and(|step| step <= 0) {
+        let naive = &prepared.naive;
+        let known = naive.is_empty() || naive.len() == channels && naive.iter().all(|error| *error >= 0.0);
+        if channels == 0
+            || !known
+            || !prepared.scaling.fits(channels)
+            || prepared.step.is_some_and(|step| step <= 0)
+        {
             return Err(damaged("channels, scale and step do not fit together".to_owned()));
         }
         Ok(Self::new(prepared, config))

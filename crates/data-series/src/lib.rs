@@ -10,6 +10,7 @@ mod config;
 mod encoder;
 mod instance;
 mod labelled;
+mod naive;
 mod open;
 mod parts;
 mod recognise;

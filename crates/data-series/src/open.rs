@@ -3,6 +3,7 @@
 use ansatz_core::{Batch, Encoder, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
 
 use crate::encoder::Prepared;
+use crate::naive::naive_errors;
 use crate::parts::Parts;
 use crate::series::Series;
 use crate::source::Found;
@@ -29,6 +30,7 @@ impl OpenSeries {
         let scaling = Scaling::fit(&series.values[..training], &series.observed[..training], channels);
         let prepared = Prepared {
             channels: series.channels.clone(),
+            naive: naive_errors(&series, parts.training_steps, config.season, &scaling),
             scaling,
             time,
             step: series.clock.map(|clock| clock.step),

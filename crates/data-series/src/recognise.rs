@@ -78,11 +78,13 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
             Setting::new(format!("source = {source}"), "`columns` chooses some of the channels"),
             Setting::new(format!("length = {length}"), "steps that are read"),
             Setting::new(format!("horizon = {horizon}"), "steps that are foretold"),
+            Setting::new("season = 1", "steps; the figure `mase` compares with the value a season before"),
             Setting::new("instance_norm = \"standard\"", "each window by its own mean and deviation"),
             stem,
         ],
         purpose: Purpose::Forecast { length, horizon, channels },
         examples: (steps * 3 / 5).saturating_sub(length + horizon).max(1),
+        imbalance: 1.0,
     }))
 }
 

@@ -156,8 +156,9 @@ fn made_up_waves_are_always_the_same_and_a_missing_set_says_how_to_get_it() {
     let [one, other] = [(); 2].map(|()| config.open(&places).unwrap());
     let batches = [&one, &other].map(|data| data.batch(Part::Test, &[0, 5], None).unwrap());
     assert_eq!(batches[0].inputs, batches[1].inputs);
-    let Target::Series { channels, horizon, apart } = one.encoder().target() else { unreachable!() };
+    let Target::Series { channels, horizon, apart, naive } = one.encoder().target() else { unreachable!() };
     assert_eq!((channels.len(), *horizon, *apart), (2, 3, false));
+    assert!(naive.len() == 2 && naive.iter().all(|error| *error > 0.0), "{naive:?}");
     for (source, name) in [
         (Source::ApplianceEnergy, "appliance-energy"),
         (Source::InterstateTraffic, "interstate-traffic"),

@@ -19,7 +19,8 @@ use crate::{OpenTable, TableEncoder, TableSource};
 pub struct TableConfig {
     /// Where the records come from.
     pub source: TableSource,
-    /// What is foretold: `{ class = "species" }`, or `{ number = "weight" }`.
+    /// What is foretold: `{ class = "species" }`, `{ number = "weight" }`, or, where a record may have several labels,
+    /// `{ labels = { column = "topics", separator = ";" } }` or `{ flags = ["art", "war"] }`.
     pub target: TargetColumn,
     /// Columns of numbers. A column that is in no list holds numbers if all its values in the training part are.
     pub numbers: Vec<String>,
@@ -49,7 +50,7 @@ impl Default for TableConfig {
 
 impl Component for TableConfig {
     const KIND: &'static str = "table";
-    const ABOUT: &'static str = "records of numbers and categories, with a class or a number to foretell: CSV, TSV, JSON lines, penguins";
+    const ABOUT: &'static str = "records of numbers and categories, with a class, labels or a number to foretell: CSV, TSV, JSON lines, Parquet, penguins";
     const CITATION: &'static str = "a token for each column: Gorishniy et al., Revisiting Deep Learning Models for Tabular \
         Data, 2021, arXiv:2106.11959";
 
@@ -64,7 +65,7 @@ impl Component for TableConfig {
                     let problem = format!("`{name}` is in `{other}` too");
                     return Err(ConfigError::value(*list, problem, "each column in one list"));
                 }
-                if name == self.target.name() {
+                if self.target.columns().contains(&name.as_str()) {
                     let problem = format!("`{name}` is what is foretold");
                     return Err(ConfigError::value(*list, problem, "other columns than data.target"));
                 }

@@ -1,6 +1,6 @@
 //! Records, read and divided.
 
-use ansatz_core::{Batch, Encoder, Exhibit, OpenData, Part, Places, Records, Result, Variation};
+use ansatz_core::{Batch, Encoder, Exhibit, OpenData, Part, Places, Records, Result, Targets, Variation};
 use ansatz_data::{Divided, Labelled, Labels, SplitBy};
 
 use crate::columns::{self, Encoded};
@@ -27,7 +27,7 @@ impl OpenTable {
         let divided = config.split.divide(&records, &config.target, own_test)?;
         let train = divided.part(Part::Train);
         let target = config.target.fit(&records, train)?;
-        let mut left_out = vec![config.target.name()];
+        let mut left_out = config.target.columns();
         if let SplitBy::Group(column) | SplitBy::Bucket(column) | SplitBy::Time(column) = &config.split.by {
             left_out.push(column);
         }
@@ -64,6 +64,10 @@ impl OpenData for OpenTable {
         Ok(self.encoder.batch(&self.encoded, &rows, self.labels.targets(&rows)))
     }
 
+    fn targets(&self, part: Part) -> Option<Targets> {
+        Some(self.labels.targets(self.divided.part(part)))
+    }
+
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
@@ -78,7 +82,7 @@ impl OpenData for OpenTable {
 mod tests {
     use super::*;
     use crate::TableSource;
-    use ansatz_core::{Registry, Target, Targets};
+    use ansatz_core::{Registry, Target};
     use ansatz_data::{FileOfRecords, Share, SplitConfig, TargetColumn};
 
     fn open(rows: &str, test: Option<&str>, change: impl Fn(&mut TableConfig)) -> Result<OpenTable> {

@@ -1,148 +1,63 @@
 //! What a file of records holds, and how it would be read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use ansatz_core::{Proposal, Purpose, Records, Result, Setting};
+use ansatz_data::records::{Foretold, Seen, foretold, look};
 use ansatz_data::{TargetColumn, is_record_file, read_records};
-
-/// Names of columns that are foretold, in lower case.
-const TARGETS: [&str; 8] = ["label", "class", "category", "target", "outcome", "diagnosis", "species", "y"];
-
-/// Columns of a file, as far as they tell what is in it.
-struct Seen<'a> {
-    name: &'a str,
-    /// Known values with how often they come.
-    values: BTreeMap<&'a str, usize>,
-    known: usize,
-    numbers: Option<Vec<f64>>,
-}
-
-impl Seen<'_> {
-    fn is_whole(&self) -> bool {
-        self.numbers.as_ref().is_some_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0))
-    }
-
-    /// Whether its values may be classes: few, and each more than once on the whole; numbers only where they count the
-    /// classes, from 0 or 1 on.
-    fn is_class(&self) -> bool {
-        let few = (2..=20).contains(&self.values.len()) && self.values.len() * 2 <= self.known;
-        let counts = |numbers: &Vec<f64>| {
-            let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            self.is_whole() && [0.0, 1.0].contains(&least) && most - least + 1.0 == self.values.len() as f64
-        };
-        few && self.numbers.as_ref().is_none_or(counts)
-    }
-
-    /// Whether it tells which record it is: another text in each, or numbers that count them or are called so.
-    fn is_identity(&self) -> bool {
-        if self.values.len() < self.known || self.known < 3 {
-            return false;
-        }
-        let name = self.name.to_lowercase();
-        let called = name == "id" || name == "index" || name.ends_with("_id") || name.ends_with(" id");
-        match &self.numbers {
-            None => true,
-            Some(numbers) => {
-                let counts = numbers.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
-                self.is_whole() && (called || counts)
-            }
-        }
-    }
-}
-
-fn look<'a>(records: &'a Records) -> Vec<Seen<'a>> {
-    let column = |(place, name): (usize, &'a String)| {
-        let known: Vec<&str> = records.rows.iter().filter_map(|row| row.cells[place].known()).collect();
-        let mut values = BTreeMap::new();
-        known.iter().for_each(|value| *values.entry(*value).or_insert(0) += 1);
-        let number = |text: &&str| text.parse().ok().filter(|value: &f64| value.is_finite());
-        let numbers = known.iter().map(number).collect::<Option<Vec<f64>>>();
-        Seen { name, values, known: known.len(), numbers: numbers.filter(|numbers| !numbers.is_empty()) }
-    };
-    records.columns.iter().enumerate().map(column).collect()
-}
-
-/// The column that is foretold: one whose name says so, or the last one that can be.
-fn target(columns: &[Seen]) -> Option<(usize, TargetColumn)> {
-    let named = |seen: &Seen| TARGETS.contains(&seen.name.to_lowercase().as_str()) && seen.values.len() > 1;
-    let of = |place: usize| {
-        let seen = &columns[place];
-        match (seen.is_class(), &seen.numbers) {
-            (true, _) => Some((place, TargetColumn::Class(seen.name.to_owned()))),
-            (false, Some(_)) => Some((place, TargetColumn::Number(seen.name.to_owned()))),
-            (false, None) => None,
-        }
-    };
-    if let Some(found) = columns.iter().position(named).and_then(of) {
-        return Some(found);
-    }
-    // Numbers alone, or with times, are rather a series.
-    let is_date = |value: &&str| {
-        let bytes = value.as_bytes();
-        bytes.len() >= 8 && bytes[..4].iter().all(u8::is_ascii_digit) && [b'-', b'/'].contains(&bytes[4])
-    };
-    let dated = columns.iter().any(|seen| !seen.values.is_empty() && seen.values.keys().all(is_date));
-    let last = columns.len().checked_sub(1)?;
-    let others = columns[..last].iter().any(|seen| seen.numbers.is_none() && !seen.is_identity());
-    match &columns[last].numbers {
-        None if columns[last].is_class() => of(last),
-        Some(_) if others && !dated => of(last),
-        _ => None,
-    }
-}
 
 /// A file of records with a column that is foretold, and others.
 pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     if !is_record_file(path) {
         return Ok(None);
     }
-    let json = path.extension().is_some_and(|ending| ending == "jsonl");
+    let only_records = path.extension().is_some_and(|ending| ending == "jsonl" || ending == "parquet");
     let records = match read_records(path) {
         Ok(records) => records,
-        Err(error) if json => return Err(error),
+        Err(error) if only_records => return Err(error),
         // Another data model may know what it is, or says what is wrong with it.
         Err(_) => return Ok(None),
     };
     let columns = look(&records);
-    let Some((foretold, target)) = target(&columns) else { return Ok(None) };
-    let others = || columns.iter().enumerate().filter(|(place, _)| *place != foretold).map(|(_, seen)| seen);
+    let Some(foretold) = foretold(&columns) else { return Ok(None) };
+    let targets = foretold.target.columns();
+    let others = || columns.iter().filter(|seen| !targets.contains(&seen.name));
     let ignored: Vec<&str> = others().filter(|seen| seen.is_identity()).map(|seen| seen.name).collect();
     let read: Vec<&Seen> = others().filter(|seen| seen.known > 0 && !ignored.contains(&seen.name)).collect();
     if read.is_empty() {
         return Ok(None);
     }
     let named = Setting::quoted(path);
-    let (kind, why) = match &target {
-        TargetColumn::Class(_) => ("class", "or { number = \"…\" }, for the task `regress`"),
-        TargetColumn::Number(_) => ("number", "or { class = \"…\" }, for the task `classify`"),
-    };
+    let (target, why) = foretold.setting();
     let mut settings = vec![
         Setting::new(
             format!("source = {{ file = {{ path = {named} }} }}"),
             "`test` names a file for testing",
         ),
-        Setting::new(format!("target = {{ {kind} = {:?} }}", target.name()), why),
+        Setting::new(target, why),
     ];
     if !ignored.is_empty() {
         settings.push(Setting::new(format!("ignore = {ignored:?}"), "these tell which record it is"));
     }
     let split = "split = { by = \"stratified\", test = { fraction = 0.2 }, validation = { fraction = 0.1 } }";
     settings.push(Setting::new(split, "or by = { group = \"…\" }, { time = \"…\" }"));
+    let labelled: Vec<&Seen> = columns.iter().filter(|seen| targets.contains(&seen.name)).collect();
+    let known = labelled.iter().map(|seen| seen.known).min().unwrap_or(0);
     Ok(Some(Proposal {
-        seen: seen(&records, &read, &columns[foretold], &target),
-        warnings: warnings(&records, &read, &ignored, &columns[foretold], &target),
+        seen: seen(&records, &read, &labelled, &foretold),
+        warnings: warnings(&records, &read, &ignored, &labelled, &foretold),
         settings,
         purpose: Purpose::JudgeRecords {
             columns: read.len(),
-            number: matches!(target, TargetColumn::Number(_)),
+            number: matches!(foretold.target, TargetColumn::Number(_)),
         },
-        examples: (columns[foretold].known * 7 / 10).max(1),
+        examples: (known * 7 / 10).max(1),
+        imbalance: foretold.imbalance(),
     }))
 }
 
-fn seen(records: &Records, read: &[&Seen], foretold: &Seen, target: &TargetColumn) -> Vec<String> {
+fn seen(records: &Records, read: &[&Seen], labelled: &[&Seen], foretold: &Foretold) -> Vec<String> {
     let mut lines = vec![format!("{} records of {} columns", records.rows.len(), records.columns.len())];
     let numbers: Vec<&str> =
         read.iter().filter(|seen| seen.numbers.is_some()).map(|seen| seen.name).collect();
@@ -154,19 +69,7 @@ fn seen(records: &Records, read: &[&Seen], foretold: &Seen, target: &TargetColum
             lines.push(format!("{what}: {names}"));
         }
     }
-    let name = foretold.name;
-    lines.push(match (target, &foretold.numbers) {
-        (TargetColumn::Number(_), Some(numbers)) => {
-            let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            format!("foretold: `{name}`, a number from {least} to {most}")
-        }
-        _ => {
-            let counts: Vec<String> =
-                foretold.values.iter().map(|(class, count)| format!("{class} {count}")).collect();
-            format!("foretold: `{name}`, {} classes: {}", counts.len(), counts.join(", "))
-        }
-    });
+    lines.push(foretold.in_words(labelled));
     lines
 }
 
@@ -174,8 +77,8 @@ fn warnings(
     records: &Records,
     read: &[&Seen],
     ignored: &[&str],
-    foretold: &Seen,
-    target: &TargetColumn,
+    labelled: &[&Seen],
+    foretold: &Foretold,
 ) -> Vec<String> {
     let total = records.rows.len();
     let mut warnings: Vec<String> = ignored
@@ -186,10 +89,14 @@ fn warnings(
             )
         })
         .collect();
-    if foretold.known < total {
-        let without = total - foretold.known;
-        warnings
-            .push(format!("records without a value in `{}`, which are left out: {without}", foretold.name));
+    // Of a column of several labels an empty cell has none of them, which is a value.
+    let several = matches!(foretold.target, TargetColumn::Labels(_));
+    for seen in labelled.iter().filter(|seen| seen.known < total) {
+        let without = total - seen.known;
+        warnings.push(match several {
+            true => format!("records without any label in `{}`: {without}", seen.name),
+            false => format!("records without a value in `{}`, which are left out: {without}", seen.name),
+        });
     }
     let gaps: Vec<String> = read
         .iter()
@@ -204,14 +111,12 @@ fn warnings(
     if different.len() < total {
         warnings.push(format!("records that come again, perhaps in two parts: {}", total - different.len()));
     }
-    if let TargetColumn::Class(_) = target {
-        let counts = || foretold.values.values();
-        let (least, most) = (counts().min().unwrap_or(&0), counts().max().unwrap_or(&0));
-        if *most >= 10 * least {
-            warnings.push(format!(
-                "the largest class has {most} records and the smallest {least}: accuracy says little"
-            ));
-        }
+    let counts = || foretold.counts.iter().map(|(_, count)| *count);
+    let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+    if most >= 10 * least && most > 0 {
+        warnings.push(format!(
+            "the largest class has {most} records and the smallest {least}: accuracy says little"
+        ));
     }
     if total < 200 {
         warnings.push(format!("{total} records are few: figures on a fifth of them are rough"));
@@ -251,6 +156,21 @@ mod tests {
         let said = found.warnings.join("\n");
         assert!(said.contains("`name` has another value in each record") && said.contains("age 1"), "{said}");
         assert_eq!(found.purpose, Purpose::JudgeRecords { columns: 2, number: false });
+        assert_eq!(found.imbalance, 1.0);
+    }
+
+    #[test]
+    fn several_labels_are_told() {
+        let row = |index: usize| format!("{index}.5,{}\n", ["red; big", "red", "", "big"][index % 4]);
+        let rows: String = (0..40).map(row).collect();
+        let found = proposal("a.csv", &format!("size,labels\n{rows}")).unwrap().expect("records");
+        assert_eq!(
+            found.settings[1].line,
+            "target = { labels = { column = \"labels\", separator = \";\" } }"
+        );
+        assert_eq!(found.seen[2], "foretold: `labels`, any of 2 labels: big 20, red 20");
+        assert!(found.warnings.join("\n").contains("records without any label in `labels`: 10"));
+        assert_eq!(found.purpose, Purpose::JudgeRecords { columns: 1, number: false });
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod recognise;
 mod source;
 mod stem;
 mod tokenizer;
+mod tokens;
 
 pub use config::TextConfig;
 pub use encoder::{Prepared, TextEncoder};

@@ -1,5 +1,6 @@
 //! A text, read, cut into tokens, and divided.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
@@ -9,6 +10,12 @@ use rand::RngExt;
 use crate::Masking;
 use crate::config::TextConfig;
 use crate::encoder::TextEncoder;
+use crate::tokenizer::Tokenizer;
+use crate::tokens::Tokens;
+
+/// Tokens from which on a text of bytes stays in its files, and its windows are read when they are asked for. It changes
+/// no result.
+const STREAMED_FROM: usize = 1 << 28;
 
 /// Names of the mask in published tokenizers.
 const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
@@ -22,7 +29,7 @@ const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 /// was hidden there; the test part hides the same tokens whatever the run.
 pub struct OpenText {
     encoder: TextEncoder,
-    tokens: Vec<u32>,
+    tokens: Tokens,
     length: usize,
     masking: Option<Masking>,
     train: Range<usize>,
@@ -36,8 +43,21 @@ impl OpenText {
     /// # Errors
     /// When the source is not there, or a part is shorter than one window.
     pub fn open(config: &TextConfig, places: &Places) -> Result<Self> {
+        Self::open_streaming(config, places, STREAMED_FROM)
+    }
+
+    /// The same, where texts of at least so many bytes stay in their files.
+    fn open_streaming(config: &TextConfig, places: &Places, streamed_from: usize) -> Result<Self> {
         let tokenizer = config.tokenizer.open()?;
-        let tokens = tokenizer.encode_bytes(&config.source.read(places)?)?;
+        let files = config.source.files(places)?;
+        let streamed = match tokenizer {
+            Tokenizer::Bytes if !files.is_empty() => Some(Tokens::of_files(files)?),
+            _ => None,
+        };
+        let tokens = match streamed.filter(|tokens| tokens.len() >= streamed_from) {
+            Some(tokens) => tokens,
+            None => Tokens::Held(tokenizer.encode_bytes(&config.source.read(places)?)?),
+        };
         let total = tokens.len();
         // The first nine tenths of 5,057,198 bytes are 4,551,478: rounded down.
         let rest = ((1.0 - config.test) * total as f64 + 1e-9).floor() as usize;
@@ -84,11 +104,11 @@ impl OpenText {
         self.range(part).start + offset + index * self.length
     }
 
-    /// The tokens that are read and those that are asked of window `index`.
-    fn window(&self, part: Part, index: usize, variation: Option<Variation>) -> [&[u32]; 2] {
+    /// The tokens of window `index`, and one more: all but the last are read, all but the first are asked.
+    fn window(&self, part: Part, index: usize, variation: Option<Variation>) -> Result<Cow<'_, [u32]>> {
         let first = self.first(part, index, variation);
         let last = (first + self.length).min(self.range(part).end - 1);
-        [&self.tokens[first..last], &self.tokens[first + 1..last + 1]]
+        self.tokens.read(first..last + 1)
     }
 
     /// The tokens that are read, some of them hidden, and those that are asked of window `index`.
@@ -98,10 +118,10 @@ impl OpenText {
         part: Part,
         index: usize,
         variation: Option<Variation>,
-    ) -> (Vec<u32>, Vec<Option<u32>>) {
+    ) -> Result<(Vec<u32>, Vec<Option<u32>>)> {
         let first = self.first(part, index, variation);
         let last = (first + self.length).min(self.range(part).end);
-        let mut row = self.tokens[first..last].to_vec();
+        let mut row = self.tokens.read(first..last)?.into_owned();
         let mut random = match variation {
             Some(Variation { seed, epoch }) => stream(seed, Purpose::Example, epoch, index as u64),
             // Follows from the place alone, so that figures of any two runs compare.
@@ -110,7 +130,7 @@ impl OpenText {
         let tokenizer = self.encoder.tokenizer();
         let (mask, vocabulary) = (self.encoder.mask().unwrap_or_default(), tokenizer.vocabulary() as u32);
         let asked = masking.apply(&mut row, mask, vocabulary, &mut random);
-        (row, asked)
+        Ok((row, asked))
     }
 }
 
@@ -132,8 +152,8 @@ impl OpenData for OpenText {
 
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
         if let Some(masking) = &self.masking {
-            let (read, asked): (Vec<_>, Vec<_>) =
-                indices.iter().map(|&index| self.hidden(masking, part, index, variation)).unzip();
+            let windows = indices.iter().map(|&index| self.hidden(masking, part, index, variation));
+            let (read, asked): (Vec<_>, Vec<_>) = windows.collect::<Result<Vec<_>>>()?.into_iter().unzip();
             let longest = read.iter().map(Vec::len).max().unwrap_or(0);
             let asked = asked
                 .iter()
@@ -142,19 +162,20 @@ impl OpenData for OpenText {
             let read: Vec<&[u32]> = read.iter().map(Vec::as_slice).collect();
             return Ok(self.encoder.batch(&read, Targets::Tokens(asked)));
         }
-        let windows: Vec<_> = indices.iter().map(|&index| self.window(part, index, variation)).collect();
-        let longest = windows.iter().map(|[read, _]| read.len()).max().unwrap_or(0);
+        let windows = indices.iter().map(|&index| self.window(part, index, variation));
+        let windows = windows.collect::<Result<Vec<_>>>()?;
+        let longest = windows.iter().map(|window| window.len() - 1).max().unwrap_or(0);
         let asked = windows
             .iter()
-            .flat_map(|[_, asked]| (0..longest).map(|place| asked.get(place).copied()))
+            .flat_map(|window| (0..longest).map(|place| window.get(place + 1).copied()))
             .collect();
-        let read: Vec<&[u32]> = windows.iter().map(|[read, _]| *read).collect();
+        let read: Vec<&[u32]> = windows.iter().map(|window| &window[..window.len() - 1]).collect();
         Ok(self.encoder.batch(&read, Targets::Tokens(asked)))
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
-        let [read, _] = self.window(part, index, None);
-        let bytes = self.encoder.tokenizer().decode(read)?;
+        let window = self.window(part, index, None)?;
+        let bytes = self.encoder.tokenizer().decode(&window[..window.len() - 1])?;
         Ok(Exhibit::Text(String::from_utf8_lossy(&bytes).into_owned()))
     }
 }
@@ -182,12 +203,10 @@ mod tests {
                 let count = data.examples(part);
                 let mut asked = Vec::new();
                 for index in 0..count {
-                    let [read, wanted] = data.window(part, index, None);
-                    assert_eq!(read.len(), wanted.len());
-                    asked.extend_from_slice(wanted);
+                    asked.extend_from_slice(&data.window(part, index, None).unwrap()[1..]);
                 }
                 let range = data.range(part);
-                assert_eq!(asked, data.tokens[range.start + 1..range.end]);
+                assert_eq!(asked, *data.tokens.read(range.start + 1..range.end).unwrap());
             }
         }
     }
@@ -199,13 +218,37 @@ mod tests {
         let start = |epoch| {
             let variation = Some(Variation { seed: 1, epoch });
             let last = data.examples(Part::Train) - 1;
-            let [read, asked] = data.window(Part::Train, last, variation);
-            assert_eq!((read.len(), asked.len()), (8, 8));
-            data.window(Part::Train, 0, variation)[0].as_ptr()
+            assert_eq!(data.window(Part::Train, last, variation).unwrap().len(), 9);
+            data.first(Part::Train, 0, variation)
         };
         let starts: std::collections::HashSet<_> = (0..20).map(start).collect();
         assert!(starts.len() > 4);
         assert_eq!(data.examples(Part::Validation), 0);
+    }
+
+    #[test]
+    fn a_text_that_stays_in_its_files_gives_the_same_batches() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("a.txt", "to be or not "), ("b.txt", "that is the question")] {
+            std::fs::write(folder.path().join(name), text.repeat(20)).unwrap();
+        }
+        let places = Places { data: folder.path().to_owned() };
+        for masking in [None, Some(Masking::default())] {
+            let source = Source::Files(vec![folder.path().to_owned()]);
+            let config = TextConfig { source, length: 16, masking, ..TextConfig::default() };
+            let [held, streamed] =
+                [usize::MAX, 0].map(|from| OpenText::open_streaming(&config, &places, from).unwrap());
+            assert!(matches!((&held.tokens, &streamed.tokens), (Tokens::Held(_), Tokens::Streamed(_))));
+            for (part, variation) in
+                [(Part::Train, Some(Variation { seed: 1, epoch: 2 })), (Part::Test, None)]
+            {
+                assert_eq!(held.examples(part), streamed.examples(part));
+                let indices: Vec<usize> = (0..held.examples(part)).collect();
+                let [one, other] =
+                    [&held, &streamed].map(|data| data.batch(part, &indices, variation).unwrap());
+                assert_eq!((one.inputs, one.targets), (other.inputs, other.targets));
+            }
+        }
     }
 
     #[test]

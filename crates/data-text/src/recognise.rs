@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use ansatz_core::{Error, Places, Proposal, Purpose, Result, Setting};
-use ansatz_data::records::table_reader;
+use ansatz_data::records::{Seen, foretold, look};
+use ansatz_data::{TargetColumn, is_record_file, read_records};
 
 use crate::labelled::classes_of;
 use crate::source::text_files;
@@ -61,13 +62,14 @@ pub(crate) fn text(path: &Path) -> Result<Option<Proposal>> {
         ],
         purpose: Purpose::ContinueText { length },
         examples: (bytes * 17 / 20 / length).max(1),
+        imbalance: 1.0,
     }))
 }
 
-/// Names of columns that hold classes, in lower case.
-const LABELS: [&str; 5] = ["label", "class", "category", "topic", "sentiment"];
+/// Names of columns that hold classes of texts, in lower case.
+const LABELS: [&str; 7] = ["label", "class", "category", "topic", "sentiment", "labels", "topics"];
 
-/// Bytes from which on a column holds texts, row by row.
+/// Bytes from which on a column holds texts, in the mean.
 const WORDY: usize = 12;
 
 /// A folder of `.txt` files per class, or a table with a column of labels and one of texts.
@@ -81,16 +83,23 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
         let line = format!("source = {{ folder = {{ path = {} }} }}", Setting::quoted(path));
         (LabelledSource::Folder(LabelledFolder { path: path.to_owned() }), line)
     } else {
-        let Some((text, label)) = columns(path)? else { return Ok(None) };
+        let Some(table) = columns(path)? else { return Ok(None) };
+        let LabelledTable { text, label, separator, .. } = &table;
+        let parted =
+            separator.as_ref().map_or(String::new(), |separator| format!(", separator = {separator:?}"));
         let named = Setting::quoted(path);
-        let line = format!("source = {{ table = {{ path = {named}, text = {text:?}, label = {label:?} }} }}");
-        (LabelledSource::Table(LabelledTable { path: path.to_owned(), test: None, text, label }), line)
+        let line = format!(
+            "source = {{ table = {{ path = {named}, text = {text:?}, label = {label:?}{parted} }} }}"
+        );
+        (LabelledSource::Table(table), line)
     };
     // A source of files needs no place for sets.
     let found = source.read(&Places { data: path.to_owned() })?;
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     for text in found.train.iter().chain(found.test.iter().flatten()) {
-        *classes.entry(&text.label).or_default() += 1;
+        for label in text.labels(found.separator.as_deref()) {
+            *classes.entry(label).or_default() += 1;
+        }
     }
     let counts: Vec<String> = classes.iter().map(|(class, count)| format!("{class} {count}")).collect();
     let mut words: Vec<usize> = found.train.iter().map(|text| text.text.split_whitespace().count()).collect();
@@ -114,7 +123,10 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
     }
     Ok(Some(Proposal {
         seen: vec![
-            format!("texts of {} classes: {}", counts.len(), counts.join(", ")),
+            match found.separator {
+                Some(_) => format!("texts with any of {} labels: {}", counts.len(), counts.join(", ")),
+                None => format!("texts of {} classes: {}", counts.len(), counts.join(", ")),
+            },
             format!("{median} words in the middle, {longest} at the most"),
             match &found.test {
                 Some(_) => "parts of their own: train and test".to_owned(),
@@ -133,30 +145,33 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
         ],
         purpose: Purpose::ClassifyText { length },
         examples: found.train.len(),
+        imbalance: Proposal::imbalance(classes.values().copied()),
     }))
 }
 
-/// The columns of texts and of labels in the table at `path`, if it has them.
-fn columns(path: &Path) -> Result<Option<(String, String)>> {
-    let is_table = |ending: &std::ffi::OsStr| ["csv", "tsv"].iter().any(|known| ending == *known);
-    if !path.is_file() || !path.extension().is_some_and(is_table) {
+/// The columns of texts and of labels in the records at `path`, if it has them.
+fn columns(path: &Path) -> Result<Option<LabelledTable>> {
+    if !is_record_file(path) {
         return Ok(None);
     }
-    let mut reader = table_reader(path)?;
-    let Ok(header) = reader.headers().cloned() else { return Ok(None) };
-    let is_label = |name: &&str| LABELS.contains(&name.trim().to_lowercase().as_str());
-    let Some(label) = header.iter().find(is_label) else { return Ok(None) };
+    // What cannot be read, another data model knows, or says what is wrong with it.
+    let Ok(records) = read_records(path) else { return Ok(None) };
+    let seen = look(&records);
+    let is_label = |seen: &&Seen| LABELS.contains(&seen.name.to_lowercase().as_str());
+    let Some(label) = seen.iter().find(is_label) else { return Ok(None) };
     // The column with the longest cells holds the texts.
-    let (mut lengths, mut rows) = (vec![0; header.len()], 0);
-    for row in reader.records().take(100).filter_map(std::result::Result::ok) {
-        rows += 1;
-        for (length, cell) in lengths.iter_mut().zip(&row) {
-            *length += cell.len();
-        }
+    let bytes = |seen: &Seen| seen.values.iter().map(|(text, count)| text.len() * count).sum::<usize>();
+    let others = seen.iter().filter(|seen| seen.name != label.name).max_by_key(|seen| bytes(seen));
+    let Some(text) = others.filter(|text| bytes(text) >= WORDY * records.rows.len()) else { return Ok(None) };
+    let separator = match foretold(&seen).map(|found| found.target) {
+        Some(TargetColumn::Labels(labels)) if labels.column == label.name => Some(labels.separator),
+        _ => None,
+    };
+    if separator.is_none() && label.known < records.rows.len() {
+        return Ok(None);
     }
-    let others = header.iter().zip(lengths).filter(|(name, _)| *name != label);
-    let text = others.max_by_key(|(_, length)| *length).filter(|(_, length)| *length >= WORDY * rows);
-    Ok(text.map(|(text, _)| (text.to_owned(), label.to_owned())))
+    let [text, label] = [text, label].map(|seen| seen.name.to_owned());
+    Ok(Some(LabelledTable { path: path.to_owned(), test: None, text, label, separator }))
 }
 
 /// A `.tsv` file of pairs.
@@ -191,6 +206,7 @@ pub(crate) fn pairs(path: &Path) -> Result<Option<Proposal>> {
         ],
         purpose: Purpose::AnswerText { lengths: [source, target.max(2)] },
         examples: (pairs.len() * 17 / 20).max(1),
+        imbalance: 1.0,
     }))
 }
 

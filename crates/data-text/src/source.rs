@@ -38,22 +38,31 @@ impl Source {
     /// # Errors
     /// When the set is not there yet, or a file cannot be read.
     pub(crate) fn read(&self, places: &Places) -> Result<Vec<u8>> {
-        let files = match self {
-            Self::Noise(bytes) => {
-                let random = stream(0, Purpose::Source, 0, 0);
-                return Ok(random.random_iter().take(*bytes).collect());
-            }
-            Self::Shakespeare => known("shakespeare", places)?,
-            Self::Files(paths) => {
-                let nested: Result<Vec<_>> = paths.iter().map(|path| text_files(path)).collect();
-                nested?.into_iter().flatten().collect()
-            }
-        };
+        if let Self::Noise(bytes) = self {
+            let random = stream(0, Purpose::Source, 0, 0);
+            return Ok(random.random_iter().take(*bytes).collect());
+        }
+        let files = self.files(places)?;
         let mut bytes = Vec::new();
         for path in files {
             bytes.extend(std::fs::read(&path).map_err(Error::file(&path, "read"))?);
         }
         Ok(bytes)
+    }
+
+    /// The files, in the order in which they are read; none where the text is made up.
+    ///
+    /// # Errors
+    /// When the set is not there yet, or a folder cannot be read.
+    pub(crate) fn files(&self, places: &Places) -> Result<Vec<PathBuf>> {
+        match self {
+            Self::Noise(_) => Ok(Vec::new()),
+            Self::Shakespeare => known("shakespeare", places),
+            Self::Files(paths) => {
+                let nested: Result<Vec<_>> = paths.iter().map(|path| text_files(path)).collect();
+                Ok(nested?.into_iter().flatten().collect())
+            }
+        }
     }
 }
 

@@ -6,8 +6,10 @@
 //! and a seed ([`split`]), and every batch is a function of (seed, epoch, batch number) alone
 //! ([`loader`]): not of the number of threads, nor of whether the run was interrupted before it.
 
+mod balance;
 mod batches;
 pub mod cache;
+pub mod calendar;
 pub mod catalogue;
 pub mod checksum;
 mod examples;
@@ -17,6 +19,7 @@ pub mod random;
 pub mod records;
 pub mod split;
 
+pub use balance::Balance;
 pub use batches::Batches;
 pub use cache::Cache;
 pub use catalogue::{CATALOGUE, KnownFile, KnownSet, Source};
@@ -25,7 +28,7 @@ pub use fetch::{FetchOptions, Fetched, Progress, get};
 pub use loader::{Loader, LoaderConfig, Order};
 pub use random::{Purpose, stream};
 pub use records::{
-    Divided, FileOfRecords, Labelled, Labels, SplitBy, SplitConfig, TargetColumn, is_record_file,
-    read_records, read_records_behind, record_files,
+    Divided, FileOfRecords, LabelSets, Labelled, Labels, SeparatedLabels, SplitBy, SplitConfig, TargetColumn,
+    is_record_file, read_records, read_records_behind, record_files,
 };
 pub use split::{Division, Share, bucket};

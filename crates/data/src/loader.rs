@@ -14,6 +14,7 @@ use rand::seq::SliceRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::balance::Balance;
 use crate::batches::{Batches, Worker};
 use crate::random::{Purpose, stream};
 
@@ -73,13 +74,28 @@ pub struct Loader {
     data: Arc<dyn OpenData>,
     part: Part,
     order: Order,
+    balance: Option<Arc<Balance>>,
     config: LoaderConfig,
 }
 
 impl Loader {
     /// A loader over a part of a set.
     pub fn new(data: Arc<dyn OpenData>, part: Part, order: Order, config: &LoaderConfig) -> Self {
-        Self { data, part, order, config: config.clone() }
+        Self { data, part, order, balance: None, config: config.clone() }
+    }
+
+    /// The same with shuffled epochs that are drawn from `balance`, so that every class comes equally often. Epochs in
+    /// the order of the set stay as they are.
+    pub fn balanced(self, balance: Balance) -> Self {
+        Self { balance: Some(Arc::new(balance)), ..self }
+    }
+
+    /// The indices of an epoch in their order.
+    fn indices(&self, epoch: u64) -> Vec<usize> {
+        match (&self.balance, self.order) {
+            (Some(balance), Order::Shuffled { seed }) => balance.indices(seed, epoch),
+            _ => self.order.indices(self.examples(), epoch),
+        }
     }
 
     /// Examples in an epoch.
@@ -104,7 +120,7 @@ impl Loader {
             part: self.part,
             epoch,
             batch_size: self.config.batch_size.get(),
-            indices: self.order.indices(self.examples(), epoch),
+            indices: self.indices(epoch),
             variation: self.order.variation(epoch),
         });
         let end = self.batches();

@@ -25,6 +25,8 @@ pub enum Purpose {
     Source = 6,
     /// Which modalities of an example are hidden.
     Modality = 7,
+    /// Which examples of each class come in an epoch.
+    Balance = 8,
 }
 
 /// The stream of random numbers for one purpose at one place of a run.

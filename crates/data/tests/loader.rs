@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Result, Targets, Variation};
-use ansatz_data::{Loader, LoaderConfig, Order, Purpose, stream};
+use ansatz_data::{Balance, Loader, LoaderConfig, Order, Purpose, stream};
 use proptest::prelude::*;
 use rand::RngExt;
 
@@ -97,6 +97,22 @@ fn epochs_and_seeds_differ_and_evaluation_keeps_the_order() {
     assert_ne!(base, of(Order::Shuffled { seed: 2 }, 0));
     let plain: Vec<usize> = (0..50).flat_map(|index| [index, 0]).collect();
     assert_eq!(of(Order::AsGiven, 3), [Targets::Classes(plain)]);
+}
+
+#[test]
+fn balanced_epochs_can_be_entered_anywhere_and_evaluation_is_not_balanced() {
+    let balance = || Balance::new(&(0..50).map(|index| usize::from(index < 5)).collect::<Vec<_>>());
+    let of = |order, workers| loader(Numbers::new(50), 8, workers, 2, order).balanced(balance());
+    let shuffled = Order::Shuffled { seed: 1 };
+    let alone = targets(&of(shuffled, 0), 3, 0);
+    assert_eq!(targets(&of(shuffled, 3), 3, 2), alone[2..]);
+    let rare = alone.iter().map(|batch| match batch {
+        Targets::Classes(values) => values.chunks(2).filter(|pair| pair[0] < 5).count(),
+        _ => 0,
+    });
+    assert_eq!(rare.sum::<usize>(), 25, "five of fifty come as often as the others");
+    let plain: Vec<usize> = (0..8).flat_map(|index| [index, 0]).collect();
+    assert_eq!(targets(&of(Order::AsGiven, 0), 0, 0)[0], Targets::Classes(plain));
 }
 
 #[test]

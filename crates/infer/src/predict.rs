@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, Forecast, HostOutputs, Outcome, Registry, Result, Targets};
+use ansatz_core::{Batch, Forecast, HostOutputs, Outcome, Registry, Result, Target, Targets};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -74,6 +74,15 @@ impl Predictor {
     pub fn files(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let nested: Result<Vec<_>> = paths.iter().map(|path| self.trained.encoder.files(path)).collect();
         Ok(nested?.into_iter().flatten().collect())
+    }
+
+    /// How many answers a file has if nobody says: the three likeliest of several classes, or each label of which any
+    /// number may hold.
+    pub fn usual_answers(&self) -> usize {
+        match self.trained.encoder.target() {
+            Target::Labels { names } => names.len(),
+            _ => 3,
+        }
     }
 
     /// What the network says of each of `files`, in their order, and of each record that a file holds: its `top` most

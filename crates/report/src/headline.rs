@@ -52,10 +52,10 @@ fn figures(summary: &Summary) -> Markup {
     }
 }
 
-/// The figure that decides, with the interval that chance leaves it: the accuracy, the squared error, or else the first.
+/// The figure that decides, with the interval that chance leaves it: the accuracy, the F1 of labels, the squared error, or
+/// else the first.
 fn leading_figure(part: &str, figures: &Figures) -> Markup {
-    let accuracy = figures.values.get_key_value("accuracy");
-    let leading = accuracy.or_else(|| figures.values.get_key_value("mse"));
+    let leading = ["accuracy", "micro_f1", "mse"].iter().find_map(|name| figures.values.get_key_value(*name));
     let Some((name, value)) = leading.or_else(|| figures.values.iter().find(|(name, _)| *name != "loss"))
     else {
         return html! {};

@@ -16,6 +16,7 @@ mod curves;
 mod errors;
 mod format;
 mod headline;
+mod labels;
 mod layers;
 mod mistakes;
 mod page;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Confusion, ForecastErrors, Part};
+use ansatz_core::{Confusion, ForecastErrors, LabelFigures, Part};
 use serde::Deserialize;
 
 /// Everything that `metrics.jsonl` tells.
@@ -49,6 +49,8 @@ pub(crate) struct Scores {
     pub(crate) confusion: Option<Confusion>,
     #[serde(default)]
     pub(crate) errors: Option<ForecastErrors>,
+    #[serde(default)]
+    pub(crate) labels: Option<Vec<LabelFigures>>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +85,11 @@ impl Record {
     /// The errors of forecasts on the test part, or else the last ones on the validation part.
     pub(crate) fn errors(&self) -> Option<(Part, &ForecastErrors)> {
         self.last(|scores| scores.errors.as_ref()).filter(|(_, errors)| is_whole(errors))
+    }
+
+    /// The figures of each label on the test part, or else the last ones on the validation part.
+    pub(crate) fn labels(&self) -> Option<(Part, &[LabelFigures])> {
+        self.last(|scores| scores.labels.as_ref()).map(|(part, labels)| (part, &labels[..]))
     }
 
     /// What `find` finds among the scores of the test part, or else the last of the validation part.

@@ -4,7 +4,7 @@ mod network;
 
 use std::path::Path;
 
-use ansatz_core::{Error, Proposal, Registry, Result};
+use ansatz_core::{Error, Proposal, Purpose, Registry, Result};
 
 use crate::Experiment;
 
@@ -20,20 +20,30 @@ pub struct Draft {
 }
 
 /// Asks every data model of `registry` about the files at `path`, and drafts an experiment for the first that
-/// recognises them.
+/// recognises them; but where one reads several modalities, for that, since it leaves none of them out.
 ///
 /// # Errors
 /// When there is nothing at `path`, no data model recognises it, or the one that does cannot use it.
 pub fn draft(path: &Path, registry: &Registry) -> Result<Draft> {
     std::fs::metadata(path).map_err(Error::file(path, "read"))?;
+    let mut found: Option<(&'static str, Proposal)> = None;
     for entry in registry.data_models.entries() {
         let model = entry.parse(toml::Table::new(), registry)?;
-        if let Some(proposal) = model.recognise(path)? {
-            let toml = write(path, entry.kind, &proposal);
-            // What we write, we read.
-            Experiment::from_toml(&toml, &[], registry)?;
-            return Ok(Draft { kind: entry.kind, proposal, toml });
+        let first = found.is_none();
+        match model.recognise(path) {
+            Ok(Some(proposal)) if first || matches!(proposal.purpose, Purpose::JudgeModalities { .. }) => {
+                found = Some((entry.kind, proposal));
+            }
+            Err(error) if first => return Err(error),
+            // One that knows what it is was found before: what others make of it does not matter.
+            Ok(_) | Err(_) => {}
         }
+    }
+    if let Some((kind, proposal)) = found {
+        let toml = write(path, kind, &proposal);
+        // What we write, we read.
+        Experiment::from_toml(&toml, &[], registry)?;
+        return Ok(Draft { kind, proposal, toml });
     }
     let known: Vec<String> = registry
         .data_models
@@ -46,7 +56,7 @@ pub fn draft(path: &Path, registry: &Registry) -> Result<Draft> {
         "no data model recognises what is there",
         format!(
             "a folder of pictures or texts per class, text files (.txt), records with a class or a number to foretell (.csv, \
-             .tsv, .jsonl), pairs of texts (.tsv: source, tab, target), a series (.csv), series with classes (.ts), or what a \
+             .tsv, .jsonl, .parquet), pairs of texts (.tsv: source, tab, target), a series (.csv), series with classes (.ts), or what a \
              data model of your own reads\n  known are {}",
             known.join("\n    ")
         ),
@@ -81,6 +91,7 @@ fn write(path: &Path, kind: &str, proposal: &Proposal) -> String {
         }
     }
     line("");
-    line(network::sections(proposal.purpose, proposal.examples).trim_end());
+    let sections = network::sections(proposal.purpose, proposal.examples);
+    line(network::with_hint(&sections, proposal.imbalance).trim_end());
     text
 }

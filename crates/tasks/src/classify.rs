@@ -1,16 +1,17 @@
 //! The typed config of classification.
 
 use ansatz_core::{
-    BoxedHead, Component, ConfigError, Error, FeatureSpec, Registry, Result, Scorer, Target, TaskConfig,
+    BoxedHead, Component, ConfigError, Error, FeatureSpec, Registry, Result, Scorer, Target, Targets,
+    TaskConfig,
 };
 use ansatz_ops::NormConfig;
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassifyHead, ClassifyScorer, Pool};
+use crate::{ClassWeights, ClassifyHead, ClassifyScorer, LabelCounts, LabelsScorer, Pool};
 
-/// To which of the named classes an example belongs.
+/// To which of the named classes an example belongs; or, where it may have several labels, which of them it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClassifyConfig {
@@ -26,17 +27,30 @@ pub struct ClassifyConfig {
     /// including 1 (Szegedy et al. 2016, section 7).
     #[schemars(range(min = 0.0, max = 1.0))]
     pub label_smoothing: f64,
+    /// How much each class counts in the loss that is learned from.
+    pub class_weights: ClassWeights,
+    /// What the training part holds of each class, once it is known.
+    #[serde(skip)]
+    pub counts: Option<LabelCounts>,
 }
 
 impl Default for ClassifyConfig {
     fn default() -> Self {
-        Self { pool: Pool::Mean, distilled: false, norm: None, label_smoothing: 0.0 }
+        Self {
+            pool: Pool::Mean,
+            distilled: false,
+            norm: None,
+            label_smoothing: 0.0,
+            class_weights: ClassWeights::None,
+            counts: None,
+        }
     }
 }
 
 impl Component for ClassifyConfig {
     const KIND: &'static str = "classify";
-    const ABOUT: &'static str = "one of the named classes per example, by cross entropy";
+    const ABOUT: &'static str =
+        "one of the named classes per example, or any number of labels, by cross entropy";
     const CITATION: &'static str = "label smoothing: Szegedy et al., Rethinking the Inception Architecture for \
         Computer Vision, 2016, arXiv:1512.00567; distilled: Touvron et al., Training data-efficient image \
         transformers, 2021, arXiv:2012.12877";
@@ -49,6 +63,7 @@ impl Component for ClassifyConfig {
         if let Some(Err((key, problem, expected))) = self.norm.map(|norm| norm.check()) {
             return Err(ConfigError::value(format!("norm.{key}"), problem, expected));
         }
+        self.class_weights.check().map_err(|error| error.under("class_weights"))?;
         if (0.0..1.0).contains(&self.label_smoothing) {
             return Ok(());
         }
@@ -60,11 +75,11 @@ impl Component for ClassifyConfig {
     }
 }
 
-/// The names of the classes.
+/// The names of the classes, or of the labels.
 fn names(target: &Target) -> Result<&[String]> {
     match target {
-        Target::Classes { names } if !names.is_empty() => Ok(names),
-        Target::Classes { .. } => Err(Error::input(
+        Target::Classes { names } | Target::Labels { names } if !names.is_empty() => Ok(names),
+        Target::Classes { .. } | Target::Labels { .. } => Err(Error::input(
             "the labels of the data",
             "there are no classes",
             "at least one class",
@@ -107,18 +122,37 @@ impl ClassifyConfig {
 }
 
 impl TaskConfig for ClassifyConfig {
+    fn fit(&mut self, labels: Option<&Targets>) -> Result<()> {
+        self.counts = labels.and_then(LabelCounts::of);
+        if self.class_weights == ClassWeights::Balanced && self.counts.is_none() {
+            let problem = "how many examples each class has is not known without reading them all";
+            let expected = "\"none\", or a weight for each class";
+            return Err(ConfigError::value("task.class_weights", problem, expected).into());
+        }
+        Ok(())
+    }
+
     fn head(&self, features: &FeatureSpec, target: &Target, device: &Device) -> Result<BoxedHead> {
-        Ok(BoxedHead::new(self.build(features, names(target)?.len(), device)?))
+        let names = names(target)?;
+        let several = matches!(target, Target::Labels { .. });
+        let weights = self.class_weights.resolve(names, several, self.counts.as_ref())?;
+        Ok(BoxedHead::new(self.build(features, names.len(), device)?.with_weights(weights)))
     }
 
     fn scorer(&self, target: &Target) -> Result<Box<dyn Scorer>> {
-        Ok(Box::new(ClassifyScorer::new(names(target)?.to_vec())))
+        let names = names(target)?.to_vec();
+        Ok(match target {
+            Target::Labels { .. } => Box::new(LabelsScorer::new(names)),
+            _ => Box::new(ClassifyScorer::new(names)),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ansatz_core::Head;
+    use burn::tensor::Tensor;
 
     #[test]
     fn a_share_out_of_range_is_named() {
@@ -151,10 +185,35 @@ mod tests {
     }
 
     #[test]
+    fn weights_come_from_the_training_part_and_reach_the_loss() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let target = Target::Classes { names: vec!["cat".to_owned(), "owl".to_owned()] };
+        let mut config: ClassifyConfig =
+            ansatz_core::parse("class_weights = \"balanced\"".parse().unwrap()).unwrap();
+        assert!(config.fit(None).unwrap_err().to_string().contains("`task.class_weights`"));
+        config.fit(Some(&Targets::Classes(vec![0, 0, 0, 1]))).unwrap();
+        let loss = |config: &ClassifyConfig, class: usize| {
+            let head = config.head(&FeatureSpec::row(1, 4), &target, &device).unwrap();
+            let outputs = Tensor::<3>::from_data([[[0.5f32, 0.25]]], &device);
+            head.loss(outputs, &Targets::Classes(vec![class])).unwrap().into_scalar::<f32>()
+        };
+        let plain = ClassifyConfig::default();
+        for (class, weight) in [(0, 4.0 / 6.0), (1, 2.0)] {
+            assert!((loss(&config, class) - weight * loss(&plain, class)).abs() < 1e-6);
+        }
+        let each = ClassifyConfig { class_weights: ClassWeights::Each(vec![1.0]), ..plain };
+        let said = each.head(&FeatureSpec::row(1, 4), &target, &device).unwrap_err().to_string();
+        assert!(said.contains("`class_weights.each`: 1 weights for 2 classes"), "{said}");
+    }
+
+    #[test]
     fn the_config_reads_its_own_rendering() {
         let config: ClassifyConfig = ansatz_core::parse("pool = \"first\"".parse().unwrap()).unwrap();
         assert_eq!(config, ClassifyConfig { pool: Pool::First, ..ClassifyConfig::default() });
         let text = toml::to_string(&config).unwrap();
-        assert_eq!(text, "pool = \"first\"\ndistilled = false\nlabel_smoothing = 0.0\n");
+        assert_eq!(
+            text,
+            "pool = \"first\"\ndistilled = false\nlabel_smoothing = 0.0\nclass_weights = \"none\"\n"
+        );
     }
 }

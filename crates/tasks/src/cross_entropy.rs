@@ -3,6 +3,8 @@
 use ansatz_core::{Error, Result, Targets};
 use burn::tensor::{Tensor, TensorData, activation};
 
+use crate::weights::Weight;
+
 /// What each example of a batch should be, `[batch × classes]`, each row summing to 1.
 ///
 /// # Errors
@@ -31,6 +33,7 @@ fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -> Result<Ve
         Targets::Distribution { classes: given, values } => {
             Err(mismatch(format!("{} values in rows of {given}", values.len())))
         }
+        Targets::Labels { .. } => Err(mismatch("any number of them may hold".to_owned())),
         Targets::Tokens(_) => Err(mismatch("they are tokens".to_owned())),
         Targets::Series { .. } => Err(mismatch("they are steps of a series".to_owned())),
         Targets::Numbers(_) => Err(mismatch("they are numbers".to_owned())),
@@ -38,17 +41,26 @@ fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -> Result<Ve
     }
 }
 
-/// The mean of `−Σ_k q_k log p_k` over the batch, in nats, `[1]`, with `q = (1 − ε) target + ε/classes`
-/// (Szegedy et al. 2016, section 7) and `p = softmax(logits)`.
+/// The mean of `−Σ_k w_k q_k log p_k` over the batch, in nats, `[1]`, with `q = (1 − ε) target + ε/classes`
+/// (Szegedy et al. 2016, section 7) and `p = softmax(logits)`. `weights` holds w of each class second; all are 1 where it is
+/// empty. The mean is over examples, not over weights, so that no class counts more beside others of its kind.
 ///
 /// # Errors
 /// When `targets` do not match `logits` `[batch, classes]`.
-pub(crate) fn loss(logits: Tensor<2>, targets: &Targets, smoothing: f64) -> Result<Tensor<1>> {
+pub(crate) fn loss(
+    logits: Tensor<2>,
+    targets: &Targets,
+    smoothing: f64,
+    weights: &[Weight],
+) -> Result<Tensor<1>> {
     let [examples, classes] = logits.dims();
     let mut values = distribution(targets, [examples, classes])?;
     if smoothing > 0.0 {
         let (kept, spread) = ((1.0 - smoothing) as f32, (smoothing / classes as f64) as f32);
         values.iter_mut().for_each(|value| *value = kept * *value + spread);
+    }
+    for row in values.chunks_exact_mut(classes) {
+        row.iter_mut().zip(weights).for_each(|(value, [_, weight])| *value *= weight);
     }
     let data = TensorData::new(values, [examples, classes]);
     let target = Tensor::<2>::from_data(data, (&logits.device(), logits.dtype()));
@@ -96,7 +108,7 @@ mod tests {
         for (targets, target) in cases {
             for smoothing in [0.0, 0.1] {
                 let logits = Tensor::<2>::from_data(LOGITS, &device).require_grad();
-                let loss = loss(logits.clone(), &targets, smoothing).unwrap();
+                let loss = loss(logits.clone(), &targets, smoothing, &[]).unwrap();
                 assert_eq!(loss.dims(), [1]);
                 let gradients = loss.backward();
                 let value = f64::from(loss.into_scalar::<f32>());
@@ -117,6 +129,21 @@ mod tests {
     }
 
     #[test]
+    fn a_weight_multiplies_what_its_class_adds() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let logits = || Tensor::<2>::from_data(LOGITS, &device);
+        let weights = [[0.0, 0.5], [0.0, 3.0], [0.0, 2.0]];
+        let found = loss(logits(), &Targets::Classes(vec![2, 1]), 0.0, &weights).unwrap();
+        let log = |row: usize, class: usize| log_softmax(&LOGITS[row])[class];
+        let expected = -(2.0 * log(0, 2) + 3.0 * log(1, 1)) / 2.0;
+        assert!((f64::from(found.into_scalar::<f32>()) - expected).abs() < 1e-6);
+        let mixed = Targets::Distribution { classes: 3, values: vec![0.5, 0.5, 0.0, 0.0, 0.0, 1.0] };
+        let found = loss(logits(), &mixed, 0.0, &weights).unwrap();
+        let expected = -(0.25 * log(0, 0) + 1.5 * log(0, 1) + 2.0 * log(1, 2)) / 2.0;
+        assert!((f64::from(found.into_scalar::<f32>()) - expected).abs() < 1e-6);
+    }
+
+    #[test]
     fn labels_that_do_not_match_are_refused() {
         let device = ansatz_device::open("cpu").unwrap();
         let logits = || Tensor::<2>::from_data(LOGITS, &device);
@@ -127,7 +154,7 @@ mod tests {
             (Targets::Distribution { classes: 2, values: vec![0.5; 4] }, "rows of 2"),
         ];
         for (targets, problem) in wrong {
-            let message = loss(logits(), &targets, 0.0).unwrap_err().to_string();
+            let message = loss(logits(), &targets, 0.0, &[]).unwrap_err().to_string();
             assert!(message.contains(problem), "{message}");
         }
     }
@@ -136,7 +163,7 @@ mod tests {
     fn extreme_logits_stay_finite() {
         let device = ansatz_device::open("cpu").unwrap();
         let logits = Tensor::<2>::from_data([[1e30f32, -1e30, 0.0]], &device);
-        let value = loss(logits, &Targets::Classes(vec![0]), 0.0).unwrap().into_scalar::<f32>();
+        let value = loss(logits, &Targets::Classes(vec![0]), 0.0, &[]).unwrap().into_scalar::<f32>();
         assert_eq!(value, 0.0);
         assert_eq!(log_softmax(&[1e30, -1e30])[0], 0.0);
     }

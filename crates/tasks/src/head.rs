@@ -5,7 +5,8 @@ use ansatz_ops::{Linear, LinearConfig, Norm};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::{ClassifyConfig, Pool, cross_entropy};
+use crate::weights::Weight;
+use crate::{ClassifyConfig, Pool, binary_cross_entropy, cross_entropy};
 
 /// `logits = norm(pool(x)) W + b`, with the norm where there is one. A distilled head (Touvron et al., DeiT, 2021,
 /// arXiv:2012.12877, section 4) maps the second token too, by `V` and `c`; the logits are then the mean of both.
@@ -26,6 +27,8 @@ pub struct ClassifyHead {
     #[module(skip)]
     pool: Pool,
     label_smoothing: f64,
+    #[module(skip)]
+    weights: Vec<Weight>,
 }
 
 impl ClassifyHead {
@@ -37,7 +40,13 @@ impl ClassifyHead {
             distilled: config.distilled.then(linear),
             pool: config.pool,
             label_smoothing: config.label_smoothing,
+            weights: Vec::new(),
         }
+    }
+
+    /// The same with a weight for each class.
+    pub(crate) fn with_weights(self, weights: Vec<Weight>) -> Self {
+        Self { weights, ..self }
     }
 
     /// The logits of each linear map by itself, `[batch, classes]`: one, or two where the head is distilled.
@@ -75,7 +84,13 @@ impl Head for ClassifyHead {
     fn loss(&self, outputs: Tensor<3>, targets: &Targets) -> Result<Tensor<1>> {
         let [batch, positions, classes] = outputs.dims();
         assert_shape!(outputs, [batch, 1, classes]);
-        cross_entropy::loss(outputs.reshape([batch * positions, classes]), targets, self.label_smoothing)
+        let logits = outputs.reshape([batch * positions, classes]);
+        match targets {
+            Targets::Labels { .. } => {
+                binary_cross_entropy::loss(logits, targets, self.label_smoothing, &self.weights)
+            }
+            _ => cross_entropy::loss(logits, targets, self.label_smoothing, &self.weights),
+        }
     }
 
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer> {

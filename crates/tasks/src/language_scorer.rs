@@ -88,6 +88,7 @@ impl Scorer for LanguageScorer {
             interval: None,
             confusion: None,
             errors: None,
+            labels: None,
         }
     }
 }

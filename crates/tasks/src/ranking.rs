@@ -36,22 +36,49 @@ impl Ranking {
     /// ```
     fn area_of(&self, class: usize) -> Option<f64> {
         let said = self.said.iter().skip(class).step_by(self.classes);
-        let mut said: Vec<(f32, bool)> =
-            said.zip(&self.targets).map(|(said, target)| (*said, *target == class)).collect();
-        let own = self.targets.iter().filter(|target| **target == class).count() as f64;
-        let others = said.len() as f64 - own;
-        if own == 0.0 || others == 0.0 {
-            return None;
-        }
-        said.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (mut ranks, mut before) = (0.0, 0.0);
-        for equals in said.chunk_by(|a, b| a.0 == b.0) {
-            let middle = before + (equals.len() as f64 + 1.0) / 2.0;
-            ranks += middle * equals.iter().filter(|(_, own)| *own).count() as f64;
-            before += equals.len() as f64;
-        }
-        Some((ranks - own * (own + 1.0) / 2.0) / (own * others))
+        area(said.zip(&self.targets).map(|(said, target)| (*said, *target == class)).collect())
     }
+}
+
+/// The area of what was said of each example and whether it was so; `None` where all or none were.
+pub(crate) fn area(mut said: Vec<(f32, bool)>) -> Option<f64> {
+    let own = said.iter().filter(|(_, own)| *own).count() as f64;
+    let others = said.len() as f64 - own;
+    if own == 0.0 || others == 0.0 {
+        return None;
+    }
+    said.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut ranks, mut before) = (0.0, 0.0);
+    for equals in said.chunk_by(|a, b| a.0 == b.0) {
+        let middle = before + (equals.len() as f64 + 1.0) / 2.0;
+        ranks += middle * equals.iter().filter(|(_, own)| *own).count() as f64;
+        before += equals.len() as f64;
+    }
+    Some((ranks - own * (own + 1.0) / 2.0) / (own * others))
+}
+
+/// Average precision, 0–1: the precision at each value that was said, weighed by the recall that it adds,
+///
+/// ```text
+/// Σ_n (R_n − R_{n−1}) P_n
+/// ```
+///
+/// over falling values, equal ones together (Zhu 2004, "Recall, precision and average precision"). `None` where no example
+/// was so.
+pub(crate) fn average_precision(mut said: Vec<(f32, bool)>) -> Option<f64> {
+    let all = said.iter().filter(|(_, own)| *own).count() as f64;
+    if all == 0.0 {
+        return None;
+    }
+    said.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut sum, mut taken, mut right) = (0.0, 0.0, 0.0);
+    for equals in said.chunk_by(|a, b| a.0 == b.0) {
+        let own = equals.iter().filter(|(_, own)| *own).count() as f64;
+        taken += equals.len() as f64;
+        right += own;
+        sum += own / all * (right / taken);
+    }
+    Some(sum)
 }
 
 #[cfg(test)]
@@ -74,6 +101,15 @@ mod tests {
         // Of the pairs (0.6, 0.3), (0.6, 0.7), (0.7, 0.3), (0.7, 0.7) two are in order and one is a draw.
         let area = two_classes(&[(0.3, 0), (0.7, 0), (0.6, 1), (0.7, 1)]).area();
         assert!((area - 2.5 / 4.0).abs() < 1e-12, "{area}");
+    }
+
+    #[test]
+    fn average_precision_is_that_of_the_ranking() {
+        let said = |values: &[(f32, bool)]| average_precision(values.to_vec());
+        // In order: right, wrong, right: precisions 1 and 2/3, each of half the recall.
+        assert_eq!(said(&[(0.1, true), (0.9, true), (0.5, false)]), Some((1.0 + 2.0 / 3.0) / 2.0));
+        assert_eq!(said(&[(0.5, true), (0.5, false)]), Some(0.5));
+        assert_eq!(said(&[(0.5, false)]), None);
     }
 
     #[test]

@@ -72,7 +72,11 @@ impl ClassifyScorer {
                 }
                 Some((class, loss))
             }
-            Targets::Tokens(_) | Targets::Series { .. } | Targets::Numbers(_) | Targets::Unknown => None,
+            Targets::Labels { .. }
+            | Targets::Tokens(_)
+            | Targets::Series { .. }
+            | Targets::Numbers(_)
+            | Targets::Unknown => None,
         }
     }
 
@@ -84,6 +88,7 @@ impl ClassifyScorer {
             _ if positions != 1 || values != classes => {
                 format!("{positions} positions of {values} logits, expected 1 of {classes}")
             }
+            Targets::Labels { .. } => "labels of which any number may hold".to_owned(),
             Targets::Tokens(_) => "labels that are tokens".to_owned(),
             Targets::Series { .. } => "labels that are steps of a series".to_owned(),
             Targets::Numbers(_) => "labels that are numbers".to_owned(),
@@ -159,6 +164,7 @@ impl Scorer for ClassifyScorer {
             interval: None,
             confusion: Some(Confusion { names: self.names.clone(), counts: self.counts.clone() }),
             errors: None,
+            labels: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::average::AverageConfig;
 use crate::fake_quantization::FakeQuantizationConfig;
 use crate::optimizer::OptimizerConfig;
+use crate::sampling::Sampling;
 use crate::schedule::ScheduleConfig;
 use crate::teacher::TeacherConfig;
 
@@ -25,6 +26,8 @@ pub struct TrainConfig {
     pub max_steps: u64,
     /// Examples in a batch, at least 1. The last batch of an epoch may be smaller; no example is dropped.
     pub batch_size: usize,
+    /// Which examples an epoch consists of: `"all"`, or `"balanced"`, of each class equally many.
+    pub sampling: Sampling,
     /// Batches whose gradients are added up before each optimizer step, at least 1: a step then sees
     /// `batch_size × accumulation` examples, in the memory of `batch_size`. A step ends with the epoch.
     pub accumulation: usize,
@@ -64,6 +67,7 @@ impl Default for TrainConfig {
             epochs: 10,
             max_steps: 0,
             batch_size: 128,
+            sampling: Sampling::default(),
             accumulation: 1,
             clip_norm: 0.0,
             log_every: 20,

@@ -32,7 +32,7 @@ impl Metrics {
     }
 
     /// Adds the line of an event; events that are neither steps nor evaluations have none. Only the test
-    /// part's line holds a confusion matrix, or the errors of forecasts one by one.
+    /// part's line holds a confusion matrix, the errors of forecasts one by one, or the figures of each label.
     pub(crate) fn add(&mut self, event: &Event) -> Result<()> {
         let line = match event {
             Event::Step(_) | Event::Evaluated { part: Part::Test, .. } => serde_json::to_string(event),
@@ -40,6 +40,7 @@ impl Metrics {
                 let mut scores = scores.clone();
                 scores.confusion = None;
                 scores.errors = None;
+                scores.labels = None;
                 let (part, step, epoch, best) = (*part, *step, *epoch, *best);
                 serde_json::to_string(&Event::Evaluated { part, step, epoch, scores, best })
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ansatz_core::{Batch, Error, OpenData, Part, Result};
-use ansatz_data::{Loader, Order as BatchOrder};
+use ansatz_data::{Balance, Loader, Order as BatchOrder};
 use ansatz_run::{Experiment, Plan, RunFolder, Summary, Taken};
 use burn::tensor::Device;
 
@@ -29,6 +29,8 @@ pub(crate) struct Session<'a> {
     pub config: TrainConfig,
     pub plan: Plan,
     pub data: Arc<dyn OpenData>,
+    /// What epochs are drawn from, where each example does not come once.
+    pub balance: Option<Balance>,
     pub pace: Pace,
     pub total_steps: u64,
     /// Trainable values.
@@ -107,6 +109,10 @@ impl Session<'_> {
         let order = BatchOrder::Shuffled { seed: self.experiment.seed.into() };
         let loading = self.config.loader(self.config.batch_size);
         let loader = Loader::new(Arc::clone(&self.data), Part::Train, order, &loading);
+        let loader = match &self.balance {
+            Some(balance) => loader.balanced(balance.clone()),
+            None => loader,
+        };
         // A run that was stopped inside an evaluation makes up for it.
         if let Some(ended) = self.take_stock(&learner, clocks)? {
             return Ok((learner, ended));

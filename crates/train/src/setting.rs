@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ansatz_core::{ConfigError, Error, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
+use ansatz_data::Balance;
 use ansatz_run::{Experiment, InitConfig, Masks, RunFolder, Summary, Taken, dequantized, write_atomically};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -136,14 +137,17 @@ pub(crate) struct Opened {
     pub config: TrainConfig,
     plan: ansatz_run::Plan,
     pub data: Arc<dyn OpenData>,
+    balance: Option<Balance>,
     pace: Pace,
 }
 
 impl Opened {
     pub(crate) fn new(experiment: &Experiment, setting: &Setting<'_>) -> Result<Self> {
         let mut config = TrainConfig::from_experiment(experiment)?;
-        let plan = experiment.plan(setting.registry)?;
+        let mut plan = experiment.plan(setting.registry)?;
         let data: Arc<dyn OpenData> = plan.data.open(setting.places)?.into();
+        plan.task.fit(data.targets(Part::Train).as_ref())?;
+        let balance = config.sampling.balance(&*data)?;
         if data.examples(Part::Train) == 0 {
             return Err(Error::input(
                 "the train part",
@@ -157,7 +161,7 @@ impl Opened {
             config.keep = Keep::Last;
         }
         let pace = Pace::new(&config, data.examples(Part::Train));
-        Ok(Self { config, plan, data, pace })
+        Ok(Self { config, plan, data, balance, pace })
     }
 
     /// The network ready to be trained: its weights drawn by the run's seed, and in their place those of the run that
@@ -291,7 +295,7 @@ fn start(
 ) -> Result<Summary> {
     let recipe = opened.recipe(experiment);
     let init = experiment.init.as_ref();
-    let Opened { config, plan, data, pace } = opened;
+    let Opened { config, plan, data, balance, pace } = opened;
     let Ready { begun, teacher, projections, newest } = ready;
     let (taken, device) = (begun.taken.clone(), setting.device.clone().inner());
     let (learner, state, passed_over) = match newest {
@@ -329,6 +333,7 @@ fn start(
         config,
         plan,
         data,
+        balance,
         pace,
         recipe,
         taken,

@@ -108,6 +108,7 @@ mod tests {
             interval: None,
             confusion: None,
             errors: None,
+            labels: None,
         }
     }
 

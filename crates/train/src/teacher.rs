@@ -92,9 +92,9 @@ impl TeacherConfig {
             Err(Error::input(self.run.display(), problem, expected, remedy))
         };
         let (taught, known) = (encoder.target(), trained.encoder.target());
-        let is_number = matches!(taught, Target::Series { .. } | Target::Number { .. });
-        if is_number && self.outputs > 0.0 {
-            let problem = "numbers that are foretold are no probabilities, and only such are imitated";
+        let told = matches!(taught, Target::Series { .. } | Target::Number { .. } | Target::Labels { .. });
+        if told && self.outputs > 0.0 {
+            let problem = "what is told are no probabilities of which one holds, and only such are imitated";
             return refused(problem.to_owned(), "a task of classes or tokens, or train.teacher.outputs = 0");
         }
         if taught != known {
@@ -118,6 +118,7 @@ fn answers(target: &Target) -> String {
             let more = if names.len() > 3 { ", …" } else { "" };
             format!("{} classes ({first}{more})", names.len())
         }
+        Target::Labels { names } => format!("any of {} labels", names.len()),
         Target::Tokens { vocabulary } => format!("{vocabulary} tokens"),
         Target::MaskedTokens { vocabulary, .. } => format!("{vocabulary} hidden tokens"),
         Target::Number { .. } => "a number".to_owned(),

@@ -13,7 +13,8 @@ pub(super) fn execute(arguments: &Predict, registry: &Registry, out: &mut dyn Wr
     let predictor = Predictor::load(&arguments.run, registry, &device)?;
     let files = predictor.files(&arguments.files)?;
     let mut failed = 0;
-    for prediction in predictor.predict(&files, arguments.top.get()) {
+    let top = arguments.top.map_or_else(|| predictor.usual_answers(), std::num::NonZeroUsize::get);
+    for prediction in predictor.predict(&files, top) {
         match prediction {
             Ok(prediction) if arguments.json => output::json(out, &prediction)?,
             Ok(prediction) => line(out, &prediction)?,

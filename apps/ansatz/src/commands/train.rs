@@ -135,10 +135,10 @@ fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error
             format!("ansatz generate {run} --prompt \"word\"")
         }
         (Some(_), Target::Tokens { .. }) => format!("ansatz generate {run} --prompt \"To be\""),
-        (Some(_), Target::Classes { .. }) => format!("ansatz predict {run} TEXT.txt"),
+        (Some(_), Target::Classes { .. } | Target::Labels { .. }) => format!("ansatz predict {run} TEXT.txt"),
         (None, Target::Tokens { .. }) | (_, Target::MaskedTokens { .. }) => format!("ansatz evaluate {run}"),
         (_, Target::Series { .. }) => format!("ansatz predict {run} SERIES.csv"),
-        (None, Target::Classes { .. }) | (_, Target::Number { .. }) => {
+        (None, Target::Classes { .. } | Target::Labels { .. }) | (_, Target::Number { .. }) => {
             format!("ansatz predict {run} {}", encoder.usual_file())
         }
     })

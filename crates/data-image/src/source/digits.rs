@@ -5,7 +5,7 @@ use std::io::Read;
 use ansatz_core::{Error, Result};
 use ansatz_data::{Division, Share};
 
-use crate::pictures::{PictureSize, Pictures};
+use crate::pictures::{PictureSize, Pictures, Pixels};
 use crate::source::Found;
 use crate::source::idx_files::digit_names;
 
@@ -31,17 +31,17 @@ fn unpack() -> Option<Pictures> {
     let mut text = String::new();
     flate2::read::GzDecoder::new(PACKED).read_to_string(&mut text).ok()?;
     let size = PictureSize { height: 8, width: 8, channels: 1 };
-    let mut all = Pictures { size, full_scale: FULL_SCALE, pixels: Vec::new(), labels: Vec::new() };
+    let (mut all, mut labels) = (Vec::new(), Vec::new());
     for line in text.lines() {
         let values: Vec<u8> = line.split(',').map(|value| value.parse().ok()).collect::<Option<_>>()?;
         let (&label, pixels) = values.split_last()?;
         if pixels.len() != size.values() || label > 9 {
             return None;
         }
-        all.pixels.extend(pixels);
-        all.labels.push(usize::from(label));
+        all.extend(pixels);
+        labels.push(usize::from(label));
     }
-    Some(all)
+    Some(Pictures { size, full_scale: FULL_SCALE, pixels: Pixels::Held(all), labels })
 }
 
 #[cfg(test)]
@@ -55,8 +55,10 @@ mod tests {
         let per_class: Vec<usize> =
             (0..10).map(|class| all.labels.iter().filter(|&&label| label == class).count()).collect();
         assert_eq!(per_class, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
-        assert_eq!(all.pixels.iter().max(), Some(&FULL_SCALE));
-        assert_eq!(&all.bytes(0)[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
+        let brightest =
+            (0..all.len()).filter_map(|index| all.bytes(index).unwrap().iter().copied().max()).max();
+        assert_eq!(brightest, Some(FULL_SCALE));
+        assert_eq!(&all.bytes(0).unwrap()[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
     }
 
     #[test]

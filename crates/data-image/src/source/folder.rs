@@ -4,15 +4,21 @@ use std::path::{Path, PathBuf};
 
 use ansatz_core::{Error, Result};
 use ansatz_data::Division;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::decode::{Decoder, Filter, picture_files};
-use crate::pictures::{PictureSize, Pictures};
+use crate::pictures::{PictureSize, Pictures, Pixels, STREAMED_FROM};
 use crate::source::{Folder, Found};
 
 pub(super) fn read(config: &Folder, background: f64, invert: bool) -> Result<Found> {
     let size = PictureSize { height: config.height, width: config.width, channels: config.channels };
     let decoder = Decoder { size, background, invert, filter: Filter::default() };
-    let mut reader = Reader { decoder, strict: config.strict, damaged: Vec::new() };
+    read_streaming(config, decoder, STREAMED_FROM)
+}
+
+/// The same, where the pictures of a part stay in their files if they have at least so many bytes together.
+fn read_streaming(config: &Folder, decoder: Decoder, streamed_from: usize) -> Result<Found> {
+    let mut reader = Reader { decoder, strict: config.strict, damaged: Vec::new(), streamed_from };
     let (train, test) = (config.path.join("train"), config.path.join("test"));
     if train.is_dir() && test.is_dir() {
         let classes = classes_of(&train)?;
@@ -68,34 +74,81 @@ struct Reader {
     decoder: Decoder,
     strict: bool,
     damaged: Vec<String>,
+    streamed_from: usize,
 }
+
+/// Files that are decoded at once, by all threads.
+const TOGETHER: usize = 512;
 
 impl Reader {
     fn part(&mut self, folder: &Path, classes: &[String]) -> Result<Pictures> {
         let size = self.decoder.size;
-        let mut part = Pictures { size, full_scale: 255, pixels: Vec::new(), labels: Vec::new() };
+        let mut of_classes = Vec::new();
         for (label, class) in classes.iter().enumerate() {
             let path: PathBuf = folder.join(class);
-            if !path.is_dir() {
-                continue;
+            if path.is_dir() {
+                of_classes.push((label, picture_files(&path)?, path));
             }
-            let (files, before) = (picture_files(&path)?, part.len());
-            for file in &files {
-                match self.decoder.read(file) {
-                    Ok(pixels) => {
-                        part.pixels.extend(pixels);
-                        part.labels.push(label);
+        }
+        let count: usize = of_classes.iter().map(|(_, files, _)| files.len()).sum();
+        let streamed = count * size.values() >= self.streamed_from;
+        let (mut held, mut kept, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        for (label, files, path) in of_classes {
+            let before = labels.len();
+            for some in files.chunks(TOGETHER) {
+                // What stays in its file is read once all the same, so that what cannot be read is told now.
+                let decoded: Vec<_> = some.par_iter().map(|file| self.decoder.read(file)).collect();
+                for (file, decoded) in some.iter().zip(decoded) {
+                    match decoded {
+                        Ok(_) if streamed => kept.push(Some(file.clone())),
+                        Ok(pixels) => held.extend(pixels),
+                        Err(error) if self.strict => return Err(error),
+                        Err(error) => {
+                            self.damaged.push(error.to_string());
+                            continue;
+                        }
                     }
-                    Err(error) if self.strict => return Err(error),
-                    Err(error) => self.damaged.push(error.to_string()),
+                    labels.push(label);
                 }
             }
-            if part.len() == before {
+            if labels.len() == before {
                 let problem = format!("none of its {} files can be read as a picture", files.len());
                 let remedy = "mend the files, or remove the folder";
                 return Err(Error::input(path.display(), problem, "PNG or JPEG files", remedy));
             }
         }
-        Ok(part)
+        let pixels = if streamed { Pixels::Files(kept, self.decoder) } else { Pixels::Held(held) };
+        Ok(Pictures { size, full_scale: 255, pixels, labels })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+
+    #[test]
+    fn pictures_that_stay_in_their_files_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, shade) in [("dark", 10), ("light", 200)] {
+            std::fs::create_dir(folder.path().join(class)).unwrap();
+            for index in 0..6 {
+                let path = folder.path().join(class).join(format!("{index}.png"));
+                RgbImage::from_pixel(3, 3, Rgb([shade + index; 3])).save(path).unwrap();
+            }
+            std::fs::write(folder.path().join(class).join("broken.png"), "no picture").unwrap();
+        }
+        let config = Folder { path: folder.path().to_owned(), height: 2, width: 2, ..Folder::default() };
+        let size = PictureSize { height: 2, width: 2, channels: 3 };
+        let decoder = Decoder { size, background: 1.0, invert: false, filter: Filter::default() };
+        let [held, streamed] = [usize::MAX, 0].map(|from| read_streaming(&config, decoder, from).unwrap());
+        assert!(matches!(streamed.train.pixels, Pixels::Files(..)));
+        assert_eq!((&held.damaged, held.damaged.len()), (&streamed.damaged, 2));
+        for (held, streamed) in [(&held.train, &streamed.train), (&held.test, &streamed.test)] {
+            assert_eq!((&held.labels, held.is_empty()), (&streamed.labels, false));
+            for index in 0..held.len() {
+                assert_eq!(held.bytes(index).unwrap(), streamed.bytes(index).unwrap());
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use ansatz_core::{Error, Places, Result};
 use ansatz_data::{Cache, catalogue};
 
 use crate::idx;
-use crate::pictures::{PictureSize, Pictures};
+use crate::pictures::{PictureSize, Pictures, Pixels};
 use crate::source::Found;
 
 pub(super) fn digit_names() -> Vec<String> {
@@ -77,7 +77,7 @@ fn pair(images_path: &Path, labels_path: &Path, classes: usize) -> Result<Pictur
     Ok(Pictures {
         size: PictureSize { height, width, channels: 1 },
         full_scale: 255,
-        pixels: images.values,
+        pixels: Pixels::Held(images.values),
         labels: labels.values.into_iter().map(usize::from).collect(),
     })
 }

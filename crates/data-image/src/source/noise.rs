@@ -3,7 +3,7 @@
 use ansatz_data::{Purpose, stream};
 use rand::RngExt;
 
-use crate::pictures::{PictureSize, Pictures};
+use crate::pictures::{PictureSize, Pictures, Pixels};
 use crate::source::{Found, Noise};
 
 const TRAIN: usize = 512;
@@ -14,7 +14,9 @@ pub(super) fn make(config: &Noise) -> Found {
     let part = |number: u64, count: usize| Pictures {
         size,
         full_scale: u8::MAX,
-        pixels: stream(0, Purpose::Source, number, 0).random_iter().take(count * size.values()).collect(),
+        pixels: Pixels::Held(
+            stream(0, Purpose::Source, number, 0).random_iter().take(count * size.values()).collect(),
+        ),
         labels: (0..count).map(|index| index % config.classes).collect(),
     };
     Found {
@@ -38,7 +40,7 @@ mod tests {
             assert!((0..7).all(|class| part.labels.contains(&class)));
         }
         let pictures: std::collections::HashSet<_> =
-            (0..TRAIN).map(|index| found.train.bytes(index)).collect();
+            (0..TRAIN).map(|index| found.train.bytes(index).unwrap()).collect();
         assert_eq!(pictures.len(), TRAIN);
         assert_eq!(make(&config).train, found.train);
     }

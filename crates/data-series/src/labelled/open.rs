@@ -135,6 +135,10 @@ impl OpenData for OpenLabelledSeries {
         Ok(self.encoder.batch(&rows, Targets::Classes(classes)))
     }
 
+    fn targets(&self, part: Part) -> Option<Targets> {
+        Some(Targets::Classes(self.part(part).iter().map(|example| example.class).collect()))
+    }
+
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
         let Scaled { values, .. } = &self.part(part)[index].series;
         Ok(Exhibit::Png(drawing(values, self.encoder.channels())?))

@@ -40,17 +40,12 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
         Some(test) => format!("{{ files = {{ train = {named}, test = {} }} }}", Setting::quoted(test)),
         None => format!("{{ files = {{ train = {named} }} }}"),
     };
-    let counts = found.classes.iter().map(|class| {
-        let count = found.train.iter().filter(|labelled| labelled.label == *class).count();
-        format!("{class} {count}")
-    });
+    let count = |class: &String| found.train.iter().filter(|labelled| labelled.label == *class).count();
+    let counts: Vec<usize> = found.classes.iter().map(count).collect();
+    let classes: Vec<String> =
+        found.classes.iter().zip(&counts).map(|(class, count)| format!("{class} {count}")).collect();
     let seen = vec![
-        format!(
-            "{} series of {} classes: {}",
-            found.train.len(),
-            found.classes.len(),
-            counts.collect::<Vec<_>>().join(", ")
-        ),
+        format!("{} series of {} classes: {}", found.train.len(), found.classes.len(), classes.join(", ")),
         format!("{shortest} to {longest} steps of {} channels", found.channels),
         match &found.test {
             Some(test) => format!("a test part of its own: {} series", test.len()),
@@ -68,6 +63,7 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
         ],
         purpose: Purpose::ClassifySeries { length: longest, channels: found.channels },
         examples: found.train.len(),
+        imbalance: Proposal::imbalance(counts.into_iter()),
     }))
 }
 

@@ -88,8 +88,7 @@ impl Default for LabelledTextConfig {
 
 impl Component for LabelledTextConfig {
     const KIND: &'static str = "labelled-text";
-    const ABOUT: &'static str =
-        "texts with a class each: news, newsgroups, a folder per class, or a table with a column of labels";
+    const ABOUT: &'static str = "texts with a class or several labels each: news, newsgroups, a folder per class, or a table with a column of labels";
     const CITATION: &'static str = "leaving tokens out: Iyyer et al., Deep Unordered Composition Rivals Syntactic Methods \
         for Text Classification, 2015, section 3.2";
 

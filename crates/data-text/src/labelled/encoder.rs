@@ -28,6 +28,9 @@ struct Prepared {
     length: usize,
     /// Names of the classes, in the order of their indices.
     classes: Vec<String>,
+    /// Whether a text may have several of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    several: bool,
 }
 
 /// Fitted preprocessing of texts with classes.
@@ -41,13 +44,13 @@ pub struct LabelledTextEncoder {
 }
 
 impl LabelledTextEncoder {
-    pub(super) fn new(tokenizer: Tokenizer, classes: Vec<String>, config: &LabelledTextConfig) -> Self {
+    pub(super) fn new(tokenizer: Tokenizer, target: Target, config: &LabelledTextConfig) -> Self {
         Self {
             vocabulary: tokenizer.vocabulary(),
             tokenizer,
             length: config.length,
             embedding: config.embedding.clone(),
-            target: Target::Classes { names: classes },
+            target,
         }
     }
 
@@ -69,7 +72,9 @@ impl LabelledTextEncoder {
             serde_json::from_value(preparation.clone()).map_err(|error| damaged(error.to_string()))?;
         let tokenizer = Tokenizer::restore(kept.tokenizer.as_deref()).map_err(damaged)?;
         let config = LabelledTextConfig { length: kept.length, ..config.clone() };
-        Ok(Self::new(tokenizer, kept.classes, &config).with_vocabulary(kept.vocabulary.unwrap_or(0)))
+        let names = kept.classes;
+        let target = if kept.several { Target::Labels { names } } else { Target::Classes { names } };
+        Ok(Self::new(tokenizer, target, &config).with_vocabulary(kept.vocabulary.unwrap_or(0)))
     }
 
     /// The most tokens of a text.
@@ -124,12 +129,14 @@ impl Encoder for LabelledTextEncoder {
     }
 
     fn preparation(&self) -> Result<Preparation> {
-        let Target::Classes { names } = &self.target else {
-            return Err(Error::Failed("labelled texts have classes".to_owned()));
+        let (names, several) = match &self.target {
+            Target::Classes { names } => (names, false),
+            Target::Labels { names } => (names, true),
+            _ => return Err(Error::Failed("labelled texts have classes".to_owned())),
         };
         let tokenizer = self.tokenizer.to_json()?;
         let vocabulary = Some(self.vocabulary);
-        let kept = Prepared { tokenizer, vocabulary, length: self.length, classes: names.clone() };
+        let kept = Prepared { tokenizer, vocabulary, length: self.length, classes: names.clone(), several };
         serde_json::to_value(kept)
             .map_err(|error| Error::Failed(format!("the preparation of labelled texts: {error}")))
     }
@@ -162,10 +169,12 @@ mod tests {
     fn a_restored_encoder_is_the_one_that_was_kept() {
         let config = LabelledTextConfig { length: 3, ..LabelledTextConfig::default() };
         let classes = vec!["no".to_owned(), "yes".to_owned()];
-        let encoder = LabelledTextEncoder::new(Tokenizer::Bytes, classes, &config).with_vocabulary(257);
+        let target = Target::Labels { names: classes };
+        let encoder = LabelledTextEncoder::new(Tokenizer::Bytes, target, &config).with_vocabulary(257);
         let kept = encoder.preparation().unwrap();
         let restored = LabelledTextEncoder::restore(&kept, &LabelledTextConfig::default()).unwrap();
         assert_eq!(restored.preparation().unwrap(), kept);
+        assert_eq!(restored.target(), encoder.target());
         assert_eq!(restored.tokens("abcd").unwrap(), Sentence { tokens: vec![97, 98, 99], cut: 1 });
         assert_eq!(restored.tokens("").unwrap(), Sentence { tokens: vec![0], cut: 0 });
         assert!(LabelledTextEncoder::restore(&serde_json::json!({ "size": 3 }), &config).is_err());

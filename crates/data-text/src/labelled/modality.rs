@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ansatz_core::{
     BoxedStem, Build, Cell, ConfigError, Encoder, Error, Exhibit, FittedModality, Modality, ModalityEncoder,
-    ModalityExamples, Preparation, Record, Records, Result, Variation,
+    ModalityExamples, Preparation, Record, Records, Result, Target, Variation,
 };
 use burn::tensor::TensorData;
 
@@ -47,7 +47,8 @@ impl Modality for LabelledTextConfig {
         self.check_modality(records)?;
         let (tokenizer, vocabulary) =
             self.tokenizer.fit(train.iter().filter_map(|&index| text(&records.rows[index])))?;
-        let encoder = LabelledTextEncoder::new(tokenizer, Vec::new(), self).with_vocabulary(vocabulary);
+        let encoder = LabelledTextEncoder::new(tokenizer, Target::Classes { names: Vec::new() }, self)
+            .with_vocabulary(vocabulary);
         let encoder = TextModality(encoder);
         let (texts, cut) = encoder.texts(records)?;
         let examples = Texts { token_dropout: self.token_dropout, ..texts };

@@ -1,20 +1,23 @@
 //! Labelled texts, read, cut into tokens, and divided.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
-use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
-use ansatz_data::{Division, Purpose, stream};
+use ansatz_core::{
+    Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Target, Targets, Variation,
+};
+use ansatz_data::records::{names_of, places_of};
+use ansatz_data::{Division, LabelSets, Purpose, stream};
 use rand::RngExt;
 
-use super::source::Labelled;
+use super::source::{Found, Labelled};
 use super::{LabelledTextConfig, LabelledTextEncoder};
 
 /// A text as tokens.
 struct Example {
     text: String,
     tokens: Vec<u32>,
-    class: usize,
+    /// Its class alone, or all labels that it has.
+    labels: Vec<usize>,
 }
 
 /// Labelled texts, read, cut into tokens, and divided class by class.
@@ -32,41 +35,38 @@ impl OpenLabelledText {
     /// # Errors
     /// When the source is not there, has one class alone, or the test part has a class that training has not.
     pub fn open(config: &LabelledTextConfig, places: &Places) -> Result<Self> {
-        let found = config.source.read(places)?;
-        let names: BTreeSet<&str> = found.train.iter().map(|text| text.label.as_str()).collect();
-        let classes: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        if classes.len() < 2 {
-            let problem = format!("all {} texts are of one class", found.train.len());
+        let Found { train, test, separator } = config.source.read(places)?;
+        let separator = separator.as_deref();
+        let names = names_of(train.iter().map(|text| text.labels(separator)));
+        if names.len() < 2 {
+            let problem = format!("all {} texts are of one class", train.len());
             let expected = "two classes at least";
             return Err(Error::input("the source of labelled texts", problem, expected, "give more texts"));
         }
-        let class = |text: &Labelled| {
-            classes.binary_search(&text.label).map_err(|_| {
-                let problem = format!("the class `{}` is not in the training part", text.label);
-                let expected = format!("one of {}", classes.join(", "));
-                Error::input(&text.place, problem, expected, "add texts of the class, or remove this one")
-            })
+        let labels = |text: &Labelled| places_of(text.labels(separator), &names, &text.place);
+        let strata = |texts: &[Labelled]| -> Result<Vec<usize>> {
+            let sets = texts.iter().map(labels).collect::<Result<_>>()?;
+            Ok(LabelSets::new(names.len(), sets).strata())
         };
-        let labels = |texts: &[Labelled]| texts.iter().map(class).collect::<Result<Vec<usize>>>();
-        let (rest, test) = match found.test {
-            Some(test) => (found.train, test),
-            None => {
-                let parts = Division::stratified(&labels(&found.train)?, config.test, config.split_seed)?;
-                parts.divide(found.train)
-            }
+        let (rest, test) = match test {
+            Some(test) => (train, test),
+            None => Division::stratified(&strata(&train)?, config.test, config.split_seed)?.divide(train),
         };
-        let parts = Division::stratified(&labels(&rest)?, config.validation, config.split_seed)?;
+        let parts = Division::stratified(&strata(&rest)?, config.validation, config.split_seed)?;
         let (train, validation) = parts.divide(rest);
         let (tokenizer, vocabulary) = config.tokenizer.fit(train.iter().map(|text| text.text.as_str()))?;
-        let encoder =
-            LabelledTextEncoder::new(tokenizer, classes.clone(), config).with_vocabulary(vocabulary);
+        let target = match separator {
+            Some(_) => Target::Labels { names: names.clone() },
+            None => Target::Classes { names: names.clone() },
+        };
+        let encoder = LabelledTextEncoder::new(tokenizer, target, config).with_vocabulary(vocabulary);
         let (mut cut, mut empty, total) = (0, 0, train.len() + validation.len() + test.len());
         let mut example = |text: Labelled| {
-            let class = class(&text)?;
+            let labels = labels(&text)?;
             let sentence = encoder.tokens(&text.text)?;
             cut += usize::from(sentence.cut > 0);
             empty += usize::from(text.text.trim().is_empty());
-            Ok(Example { text: text.text, tokens: sentence.tokens, class })
+            Ok(Example { text: text.text, tokens: sentence.tokens, labels })
         };
         let mut examples =
             |texts: Vec<Labelled>| texts.into_iter().map(&mut example).collect::<Result<Vec<_>>>();
@@ -89,6 +89,19 @@ impl OpenLabelledText {
             Part::Train => &self.parts[0],
             Part::Validation => &self.parts[1],
             Part::Test => &self.parts[2],
+        }
+    }
+
+    /// What these examples are labelled with.
+    fn labels<'a>(&self, examples: impl Iterator<Item = &'a Example>) -> Targets {
+        let sets = examples.map(|example| example.labels.clone());
+        match self.encoder.target() {
+            Target::Labels { names } => {
+                let sets: Vec<_> = sets.collect();
+                let all = 0..sets.len();
+                LabelSets::new(names.len(), sets).targets(all)
+            }
+            _ => Targets::Classes(sets.flatten().collect()),
         }
     }
 }
@@ -130,8 +143,11 @@ impl OpenData for OpenLabelledText {
             })
             .collect();
         let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
-        let classes = indices.iter().map(|index| examples[*index].class).collect();
-        Ok(self.encoder.batch(&rows, Targets::Classes(classes)))
+        Ok(self.encoder.batch(&rows, self.labels(indices.iter().map(|index| &examples[*index]))))
+    }
+
+    fn targets(&self, part: Part) -> Option<Targets> {
+        Some(self.labels(self.part(part).iter()))
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
@@ -149,6 +165,10 @@ mod tests {
     use super::*;
 
     fn open(rows: &str, test: Option<&str>) -> Result<OpenLabelledText> {
+        open_parted(rows, test, None)
+    }
+
+    fn open_parted(rows: &str, test: Option<&str>, separator: Option<&str>) -> Result<OpenLabelledText> {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, rows: &str| {
             let path = folder.path().join(name);
@@ -160,6 +180,7 @@ mod tests {
             test: test.map(|rows| write("test.csv", rows)),
             text: "text".to_owned(),
             label: "label".to_owned(),
+            separator: separator.map(str::to_owned),
         });
         let config = LabelledTextConfig { source, length: 4, ..LabelledTextConfig::default() };
         OpenLabelledText::open(&config, &Places { data: folder.path().to_owned() })
@@ -191,6 +212,23 @@ mod tests {
         assert!(
             notes.contains("1 of 43 texts are longer than 4") && notes.contains("1 of 43 texts are empty")
         );
+    }
+
+    #[test]
+    fn a_text_may_have_several_labels_or_none() {
+        let row = |index: usize| format!("{},word {index}\n", ["red; big", "red", "", "big"][index % 4]);
+        let rows: String = (0..80).map(row).collect();
+        let data = open_parted(&rows, Some("big;red,a\n,b\n"), Some(";")).unwrap();
+        let names = vec!["big".to_owned(), "red".to_owned()];
+        assert_eq!(data.encoder().target(), &Target::Labels { names });
+        let batch = data.batch(Part::Test, &[1, 0], None).unwrap();
+        assert_eq!(batch.targets, Targets::Labels { labels: 2, values: vec![false, false, true, true] });
+        let Some(Targets::Labels { labels: 2, values }) = data.targets(Part::Train) else { unreachable!() };
+        assert_eq!(values.iter().filter(|holds| **holds).count(), data.examples(Part::Train));
+        let said = open_parted(&rows, Some("small,a\n"), Some(";")).err().expect("unknown").to_string();
+        assert!(said.contains("the class `small` is not in the training part"), "{said}");
+        let said = open(&rows, None).err().expect("no label").to_string();
+        assert!(said.contains("line 4: there is no label"), "{said}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Cell, ConfigError, Error, Places, Record, Result};
+use ansatz_data::records::{check_separator, separated};
 use ansatz_data::{Cache, KnownFile, catalogue, read_records_behind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,8 @@ pub struct LabelledFolder {
     pub path: PathBuf,
 }
 
-/// A table whose first line names the columns: cells parted by tabs in a `.tsv` or `.tab` file, else by commas.
+/// A file of records with a column of texts: a table whose first line names the columns, cells parted by tabs in a `.tsv`
+/// or `.tab` file, else by commas; an object in each line of a `.jsonl` file; or a `.parquet` file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LabelledTable {
@@ -57,6 +59,9 @@ pub struct LabelledTable {
     pub text: String,
     /// The column of labels.
     pub label: String,
+    /// What parts the labels there, where a text may have several, or, in an empty cell, none. Left out: each text has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
 }
 
 /// A text with its class, and where it stands.
@@ -67,10 +72,28 @@ pub(crate) struct Labelled {
     pub(crate) place: String,
 }
 
+impl Labelled {
+    /// Its label, or all that it has where `separator` parts several.
+    pub(crate) fn labels(&self, separator: Option<&str>) -> Vec<&str> {
+        match separator {
+            Some(separator) => separated(&self.label, separator).collect(),
+            None => vec![&self.label],
+        }
+    }
+}
+
 /// What a source holds: the test part is `None` where it is yet to be taken off.
 pub(crate) struct Found {
     pub(crate) train: Vec<Labelled>,
     pub(crate) test: Option<Vec<Labelled>>,
+    /// What parts labels, where a text may have several.
+    pub(crate) separator: Option<String>,
+}
+
+impl Found {
+    fn one_label_each(train: Vec<Labelled>, test: Option<Vec<Labelled>>) -> Self {
+        Self { train, test, separator: None }
+    }
 }
 
 impl LabelledSource {
@@ -79,6 +102,9 @@ impl LabelledSource {
             Self::Table(LabelledTable { text, label, .. }) if text == label => {
                 let problem = format!("`{label}` is the column of texts");
                 Err(ConfigError::value("source.table.label", problem, "another column"))
+            }
+            Self::Table(LabelledTable { separator: Some(separator), .. }) => {
+                check_separator(separator).map_err(|error| error.under("source.table"))
             }
             _ => Ok(()),
         }
@@ -96,13 +122,21 @@ impl LabelledSource {
             Self::Folder(LabelledFolder { path }) => {
                 let (train, test) = (path.join("train"), path.join("test"));
                 if train.is_dir() && test.is_dir() {
-                    return Ok(Found { train: folder(&train)?, test: Some(folder(&test)?) });
+                    return Ok(Found::one_label_each(folder(&train)?, Some(folder(&test)?)));
                 }
-                Ok(Found { train: folder(path)?, test: None })
+                Ok(Found::one_label_each(folder(path)?, None))
             }
             Self::Table(config) => {
-                let read = |path: &Path| table(path, &config.text, &config.label, 0);
-                Ok(Found { train: read(&config.path)?, test: config.test.as_deref().map(read).transpose()? })
+                let read = |path: &Path| {
+                    let texts = table(path, &config.text, &config.label, 0)?;
+                    // Where a text may have several labels, it may also have none.
+                    match texts.iter().find(|text| text.label.is_empty() && config.separator.is_none()) {
+                        Some(text) => Err(unlabelled(&text.place)),
+                        None => Ok(texts),
+                    }
+                };
+                let (train, test) = (read(&config.path)?, config.test.as_deref().map(read).transpose()?);
+                Ok(Found { train, test, separator: config.separator.clone() })
             }
             Self::Records(_) => {
                 let problem = "it stands for a column of records, which the data model `fused` reads";
@@ -120,7 +154,7 @@ fn known(name: &str, places: &Places) -> Result<Found> {
     // Two lines behind the names tell the kinds of the columns.
     let read = |file: &KnownFile| table(&folder.join(file.name), "Text", "Category", 2);
     match set.files {
-        [train, test] => Ok(Found { train: read(train)?, test: Some(read(test)?) }),
+        [train, test] => Ok(Found::one_label_each(read(train)?, Some(read(test)?))),
         _ => Err(Error::Failed(format!("set `{name}` has no two parts"))),
     }
 }
@@ -167,15 +201,17 @@ fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Vec<Lab
             Cell::Text(held) => held.as_str(),
             Cell::Bytes(_) => "",
         };
-        let class = held(label).trim();
-        if class.is_empty() {
-            let problem = format!("line {} has no label", row.place.line);
-            return Err(Error::input(path.display(), problem, "a class", "give one, or remove the line"));
+        Labelled {
+            text: held(text).to_owned(),
+            label: held(label).trim().to_owned(),
+            place: row.place.to_string(),
         }
-        let place = row.place.to_string();
-        Ok(Labelled { text: held(text).to_owned(), label: class.to_owned(), place })
     };
-    records.rows.iter().map(labelled).collect()
+    Ok(records.rows.iter().map(labelled).collect())
+}
+
+fn unlabelled(place: &str) -> Error {
+    Error::input(place, "there is no label", "a class", "give one, or remove the line")
 }
 
 #[cfg(test)]
@@ -186,7 +222,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let source = LabelledTable { path, test: None, text: "body".to_owned(), label: "topic".to_owned() };
+        let source = LabelledTable {
+            path,
+            test: None,
+            text: "body".to_owned(),
+            label: "topic".to_owned(),
+            separator: None,
+        };
         let found = LabelledSource::Table(source).read(&Places { data: folder.path().to_owned() })?;
         Ok(found.train.into_iter().map(|text| [text.label, text.text]).collect())
     }
@@ -204,7 +246,7 @@ mod tests {
         let message = |text: &str| read("a.csv", text).unwrap_err().to_string();
         assert!(message("topic,text\nx,y\n").contains("it has no column `body`"));
         assert!(message("topic,body\nx\n").contains("line 2 has 1 cells"));
-        assert!(message("topic,body\nx,y\n ,z\n").contains("line 3 has no label"));
+        assert!(message("topic,body\nx,y\n ,z\n").contains("line 3: there is no label"));
         assert!(message("topic,body\n").contains("it has no rows"));
     }
 

@@ -177,6 +177,7 @@ impl Codec for PairsEncoder {
         match self.target {
             Target::Tokens { vocabulary } => vocabulary,
             Target::Classes { .. }
+            | Target::Labels { .. }
             | Target::MaskedTokens { .. }
             | Target::Series { .. }
             | Target::Number { .. } => 0,

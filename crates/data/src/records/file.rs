@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::read_records;
 
 /// A table whose first line names the columns, cells parted by tabs in a `.tsv` or `.tab` file, else by commas; or an
-/// object in each line of a `.jsonl` file.
+/// object in each line of a `.jsonl` file; or a `.parquet` file without nested columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOfRecords {

@@ -1,12 +1,13 @@
-//! The column that records are labelled with.
+//! The columns that records are labelled with.
 
-use std::collections::BTreeSet;
-
-use ansatz_core::{ConfigError, Error, Record, Records, Result, Target, Targets};
+use ansatz_core::{Cell, ConfigError, Error, Record, Records, Result, Target, Targets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The column that is foretold: `target = { class = "species" }`, or `target = { number = "weight" }`.
+use super::several::{self, LabelSets, SeparatedLabels, check_separator, names_of, places_of, separated};
+
+/// What is foretold: `target = { class = "species" }`, `target = { number = "weight" }`, or, where a record may have
+/// several labels, `target = { labels = { column = "topics", separator = ";" } }` or `target = { flags = ["art", "war"] }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetColumn {
@@ -14,6 +15,10 @@ pub enum TargetColumn {
     Class(String),
     /// The column of numbers, for the task `regress`.
     Number(String),
+    /// A column that holds any number of labels, for the task `classify`.
+    Labels(SeparatedLabels),
+    /// A column for each label, of 0 and 1 (or false and true, no and yes), for the task `classify`.
+    Flags(Vec<String>),
 }
 
 /// Records that have a label.
@@ -34,6 +39,8 @@ pub enum Labels {
     Classes(Vec<usize>),
     /// A number each, on the scale of the training part.
     Numbers(Vec<f32>),
+    /// Any number of labels each.
+    Sets(LabelSets),
 }
 
 impl Labels {
@@ -45,29 +52,40 @@ impl Labels {
         match self {
             Self::Classes(all) => Targets::Classes(indices.iter().map(|&index| all[index]).collect()),
             Self::Numbers(all) => Targets::Numbers(indices.iter().map(|&index| all[index]).collect()),
+            Self::Sets(all) => all.targets(indices.iter().copied()),
         }
     }
 }
 
 impl TargetColumn {
-    /// The name of the column.
-    pub fn name(&self) -> &str {
+    /// The names of the columns.
+    pub fn columns(&self) -> Vec<&str> {
         match self {
-            Self::Class(name) | Self::Number(name) => name,
+            Self::Class(name) | Self::Number(name) => vec![name],
+            Self::Labels(labels) => vec![&labels.column],
+            Self::Flags(names) => names.iter().map(String::as_str).collect(),
         }
     }
 
-    /// Checks that a column is named.
+    /// Checks that columns are named.
     ///
     /// # Errors
-    /// When its name is empty.
+    /// When there is none, or a name is empty or comes twice.
     pub fn check(&self) -> Result<(), ConfigError> {
-        match self.name() {
-            "" => Err(ConfigError::value(
-                "target",
-                "no column is named",
-                "{ class = \"…\" } or { number = \"…\" }",
-            )),
+        let columns = self.columns();
+        if columns.is_empty() || columns.contains(&"") {
+            let expected = "{ class = \"…\" }, { number = \"…\" }, { labels = { column = \"…\" } } or { flags = [\"…\"] }";
+            return Err(ConfigError::value("target", "no column is named", expected));
+        }
+        if let Some((at, name)) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name))
+        {
+            let problem = format!("`{name}` comes twice");
+            return Err(ConfigError::value(format!("target.flags[{at}]"), problem, "each column once"));
+        }
+        match self {
+            Self::Labels(labels) => {
+                check_separator(&labels.separator).map_err(|error| error.under("target.labels"))
+            }
             _ => Ok(()),
         }
     }
@@ -89,14 +107,21 @@ impl TargetColumn {
 
     /// Leaves out the records without a label; how many there were.
     fn leave_out_unlabelled(&self, records: &mut Records) -> Result<usize> {
-        let column = records.column(self.name())?;
+        let columns =
+            self.columns().into_iter().map(|name| records.column(name)).collect::<Result<Vec<_>>>()?;
         let before = records.rows.len();
         let file = records.rows.first().map(|row| row.place.file.clone());
-        records.rows.retain(|row| row.cells[column].known().is_some());
+        let nothing = |cell: &Cell| matches!(cell, Cell::Text(text) if text.trim().is_empty());
+        let labelled = |cell: &Cell| match self {
+            // Without a label is not without a value.
+            Self::Labels(_) => cell.known().is_some() || nothing(cell),
+            _ => cell.known().is_some(),
+        };
+        records.rows.retain(|row| columns.iter().all(|column| labelled(&row.cells[*column])));
         match file.filter(|_| records.rows.is_empty()) {
             None => Ok(before - records.rows.len()),
             Some(file) => {
-                let problem = format!("no record has a value in column `{}`", self.name());
+                let problem = format!("no record has a value in column `{}`", self.columns().join("`, `"));
                 let remedy = "name another column as data.target";
                 Err(Error::input(file.display(), problem, "labelled records", remedy))
             }
@@ -112,6 +137,10 @@ impl TargetColumn {
             Self::Class(_) => {
                 let names = self.classes(records)?;
                 self.places(records, &names)
+            }
+            Self::Labels(_) | Self::Flags(_) => {
+                let names = self.classes(records)?;
+                Ok(self.sets(records, &names)?.strata())
             }
             Self::Number(_) => {
                 let numbers = self.numbers(records)?;
@@ -138,7 +167,8 @@ impl TargetColumn {
         };
         let alike = |what: &str| {
             let problem = format!("all {} records for training have one {what}", train.len());
-            let expected = format!("two different values in column `{}` at least", self.name());
+            let expected =
+                format!("two different values in column `{}` at least", self.columns().join("`, `"));
             Error::input("data.target", problem, expected, "name another column, or give more records")
         };
         match self {
@@ -146,6 +176,7 @@ impl TargetColumn {
                 let names = self.classes(&known)?;
                 if names.len() < 2 { Err(alike("class")) } else { Ok(Target::Classes { names }) }
             }
+            Self::Labels(_) | Self::Flags(_) => several::target(self.classes(&known)?, train.len()),
             Self::Number(name) => {
                 let numbers = self.numbers(&known)?;
                 let count = numbers.len().max(1) as f64;
@@ -167,6 +198,7 @@ impl TargetColumn {
     pub fn labels(&self, records: &Records, target: &Target) -> Result<Labels> {
         match target {
             Target::Classes { names } => Ok(Labels::Classes(self.places(records, names)?)),
+            Target::Labels { names } => Ok(Labels::Sets(self.sets(records, names)?)),
             Target::Number { mean, deviation, .. } => {
                 let scaled = |number: &f64| ((number - mean) / deviation) as f32;
                 Ok(Labels::Numbers(self.numbers(records)?.iter().map(scaled).collect()))
@@ -175,27 +207,50 @@ impl TargetColumn {
         }
     }
 
+    /// The column, of targets that have one.
+    fn column(&self, records: &Records) -> Result<usize> {
+        records.column(self.columns().first().copied().unwrap_or_default())
+    }
+
+    /// The labels that stand in a record's cell of the column.
+    fn named<'a>(&self, row: &'a Record, column: usize) -> Vec<&'a str> {
+        let known = row.cells[column].known();
+        match self {
+            Self::Labels(labels) => {
+                known.into_iter().flat_map(|text| separated(text, &labels.separator)).collect()
+            }
+            _ => known.into_iter().collect(),
+        }
+    }
+
     fn classes(&self, records: &Records) -> Result<Vec<String>> {
-        let column = records.column(self.name())?;
-        let names: BTreeSet<&str> = records.rows.iter().filter_map(|row| row.cells[column].known()).collect();
-        Ok(names.into_iter().map(str::to_owned).collect())
+        if let Self::Flags(names) = self {
+            return Ok(names.clone());
+        }
+        let column = self.column(records)?;
+        Ok(names_of(records.rows.iter().map(|row| self.named(row, column))))
     }
 
     fn places(&self, records: &Records, names: &[String]) -> Result<Vec<usize>> {
-        let column = records.column(self.name())?;
+        let column = self.column(records)?;
         let place = |row: &Record| {
-            let class = row.cells[column].known().unwrap_or_default();
-            names.binary_search_by(|name| name.as_str().cmp(class)).map_err(|_| {
-                let problem = format!("the class `{class}` is not in the training part");
-                let expected = format!("one of {}", names.join(", "));
-                Error::input(&row.place, problem, expected, "add records of the class, or remove this one")
-            })
+            let places = places_of(self.named(row, column), names, &row.place)?;
+            places.first().copied().ok_or_else(|| Error::Failed(format!("{}: no class", row.place)))
         };
         records.rows.iter().map(place).collect()
     }
 
+    fn sets(&self, records: &Records, names: &[String]) -> Result<LabelSets> {
+        if let Self::Flags(columns) = self {
+            return several::flags(records, columns);
+        }
+        let column = self.column(records)?;
+        let set = |row: &Record| places_of(self.named(row, column), names, &row.place);
+        Ok(LabelSets::new(names.len(), records.rows.iter().map(set).collect::<Result<_>>()?))
+    }
+
     fn numbers(&self, records: &Records) -> Result<Vec<f64>> {
-        let column = records.column(self.name())?;
+        let column = self.column(records)?;
         let number = |(index, row): (usize, &Record)| {
             let parsed = row.cells[column].known().and_then(|text| text.parse().ok());
             parsed
@@ -236,6 +291,39 @@ mod tests {
         let labels = number.labels(&all, &target).unwrap();
         assert_eq!(labels.targets(&[2, 0]), Targets::Numbers(vec![6.0, -1.0]));
         assert_eq!(number.strata(&all).unwrap(), [0, 3, 6]);
+    }
+
+    #[test]
+    fn several_labels_stand_in_one_column_or_have_one_each() {
+        let separated = SeparatedLabels { column: "kinds".to_owned(), separator: "|".to_owned() };
+        let labels = TargetColumn::Labels(separated);
+        let all = records("kinds,age\nowl|cat,1\n,2\ncat,3\nNA,4\nowl,5\n");
+        let found = labels.labelled(all, None).unwrap();
+        assert_eq!((found.unlabelled, found.records.rows.len()), (1, 4), "no label is not no value");
+        let target = labels.fit(&found.records, &[0, 1, 2]).unwrap();
+        assert_eq!(target, Target::Labels { names: vec!["cat".to_owned(), "owl".to_owned()] });
+        let values = vec![true, true, false, false, false, true];
+        let read = labels.labels(&found.records, &target).unwrap();
+        assert_eq!(read.targets(&[0, 1, 3]), Targets::Labels { labels: 2, values: values.clone() });
+        let none = labels.fit(&found.records, &[1]).unwrap_err().to_string();
+        assert!(none.contains("none of 1 records for training has a label"), "{none}");
+
+        let flags = TargetColumn::Flags(vec!["cat".to_owned(), "owl".to_owned()]);
+        let all = records("cat,owl\n1,yes\n0,False\n0.0,1\n,1\n");
+        let found = flags.labelled(all, None).unwrap();
+        assert_eq!(found.unlabelled, 1);
+        let target = flags.fit(&found.records, &[0, 1]).unwrap();
+        let read = flags.labels(&found.records, &target).unwrap();
+        assert_eq!(read.targets(&[0, 1, 2]), Targets::Labels { labels: 2, values });
+        let wrong = records("cat,owl\n1,2\n");
+        let said = flags.labels(&wrong, &target).unwrap_err().to_string();
+        assert!(said.contains("line 2: column `owl` holds \"2\""), "{said}");
+        for (target, path) in [
+            (TargetColumn::Flags(Vec::new()), "`target`"),
+            (TargetColumn::Flags(vec!["a".to_owned(), "a".to_owned()]), "`target.flags[1]`"),
+        ] {
+            assert!(target.check().unwrap_err().to_string().contains(path));
+        }
     }
 
     #[test]

@@ -8,10 +8,14 @@ use csv::{Position, Reader, ReaderBuilder, StringRecord};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+#[cfg(feature = "parquet")]
+use super::parquet::read as parquet;
+
 /// Whether the name of the file at `path` says that it holds records.
 pub fn is_record_file(path: &Path) -> bool {
-    let known =
-        |ending: &std::ffi::OsStr| ["csv", "tsv", "tab", "jsonl"].iter().any(|known| ending == *known);
+    let known = |ending: &std::ffi::OsStr| {
+        ["csv", "tsv", "tab", "jsonl", "parquet"].iter().any(|known| ending == *known)
+    };
     path.is_file() && path.extension().is_some_and(known)
 }
 
@@ -31,7 +35,7 @@ pub fn record_files(path: &Path) -> Result<Vec<PathBuf>> {
     files.retain(|file| is_record_file(file));
     files.sort();
     if files.is_empty() {
-        let expected = "files that end in .csv, .tsv or .jsonl";
+        let expected = "files that end in .csv, .tsv, .jsonl or .parquet";
         return Err(Error::input(path.display(), "holds no records", expected, "name another folder"));
     }
     Ok(files)
@@ -39,11 +43,12 @@ pub fn record_files(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// Reads a table whose first line names the columns, its cells parted by tabs in a `.tsv` or `.tab` file, else by
 /// commas; or, from a `.jsonl` file, an object in each line, whose keys are the columns. A key that a line lacks is a
-/// missing value.
+/// missing value. Of a `.parquet` file columns of numbers, texts, booleans, dates and times (to the second) are read as
+/// they would be written, and columns of bytes as what a file holds.
 ///
 /// # Errors
 /// When the file cannot be read, has no records or two columns of one name, or a line has another number of cells than
-/// the first: with file, line and column.
+/// the first, or a column is nested: with file, line and column.
 pub fn read_records(path: &Path) -> Result<Records> {
     read_records_behind(path, 0)
 }
@@ -53,10 +58,12 @@ pub fn read_records(path: &Path) -> Result<Records> {
 /// # Errors
 /// As [`read_records`].
 pub fn read_records_behind(path: &Path, skipped: usize) -> Result<Records> {
-    let json = path.extension().is_some_and(|ending| ending == "jsonl");
-    let records = if json { json_lines(path, skipped)? } else { table(path, skipped)? };
+    let (records, expected) = match path.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("jsonl") => (json_lines(path, skipped)?, "a JSON object in each line"),
+        Some("parquet") => (parquet(path, skipped)?, "rows"),
+        _ => (table(path, skipped)?, "a line of column names, and rows"),
+    };
     if records.rows.is_empty() {
-        let expected = if json { "a JSON object in each line" } else { "a line of column names, and rows" };
         return Err(wrong(path, "it has no rows", expected));
     }
     for (index, name) in records.columns.iter().enumerate() {
@@ -175,7 +182,14 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-fn wrong(path: &Path, problem: impl Into<String>, expected: &str) -> Error {
+#[cfg(not(feature = "parquet"))]
+fn parquet(path: &Path, _skipped: usize) -> Result<Records> {
+    let problem = "this program was built without Parquet";
+    let remedy = "build it with it: cargo build --release --features parquet";
+    Err(Error::input(path.display(), problem, "a .csv, .tsv or .jsonl file", remedy))
+}
+
+pub(super) fn wrong(path: &Path, problem: impl Into<String>, expected: &str) -> Error {
     Error::input(path.display(), problem, expected, "mend the file, or name another one")
 }
 

@@ -141,6 +141,7 @@ fn open(folder: &Folder, registry: &Registry, device: &Device) -> Result<Box<dyn
         channels: (0..options.num_input_channels).map(|channel| channel.to_string()).collect(),
         horizon: options.prediction_length,
         apart: false,
+        naive: Vec::new(),
     };
     let task = ForecastConfig { projection: Projection::Flatten, ..ForecastConfig::default() };
     let head = task.head(&backbone.output(&stem.output()), &target, device)?;

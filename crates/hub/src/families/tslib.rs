@@ -94,7 +94,7 @@ impl TslibOptions {
     /// What is foretold; `apart`: whether channels pass the network one by one.
     pub(super) fn target(&self, apart: bool) -> Target {
         let channels = (0..self.enc_in).map(|channel| channel.to_string()).collect();
-        Target::Series { channels, horizon: self.pred_len, apart }
+        Target::Series { channels, horizon: self.pred_len, apart, naive: Vec::new() }
     }
 
     /// The encoder, whose last norm is `closing`.

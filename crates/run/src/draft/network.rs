@@ -170,6 +170,33 @@ schedule = {{ kind = "one-cycle" }}
 "#,
             )
         }
+        Purpose::JudgeModalities { modalities, pictures, number } => {
+            let rate = if pictures { 200.0 } else { 2000.0 } / modalities as f64;
+            let (epochs, time) = plan(rate, examples, 8..=60);
+            let task = if number { "regress" } else { "classify" };
+            format!(
+                r#"[backbone]
+# Attention over the features of all modalities; any mixer fits, see `ansatz list`.
+kind = "stack"
+width = 64
+depth = 1
+positions = "none"
+pattern = [{{ kind = "attention", heads = 4 }}]
+channels = [{{ kind = "mlp", expansion = 2.0 }}]
+dropout = 0.1
+
+[task]
+kind = "{task}"
+
+[train]
+epochs = {epochs}  # {time} on two cores
+batch_size = 32
+keep = "best"
+optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
+schedule = {{ kind = "one-cycle" }}
+"#,
+            )
+        }
         Purpose::Forecast { length, horizon, channels } => {
             let rate = 2000.0 * 192.0 / ((length + horizon) * channels) as f64;
             let (epochs, time) = plan(rate, examples, 3..=30);
@@ -198,6 +225,23 @@ schedule = {{ kind = "cosine" }}
     }
 }
 
+/// How many times as many examples one class must have as another before weights are worth a thought.
+const UNEVEN: f64 = 4.0;
+
+/// The sections with a line that proposes to weigh classes, where these are of very different sizes. It stays a proposal:
+/// rare classes are found more often at the price of accuracy, and probabilities are no longer those of the data.
+pub(super) fn with_hint(sections: &str, imbalance: f64) -> String {
+    const TASK: &str = "kind = \"classify\"\n";
+    if imbalance < UNEVEN {
+        return sections.to_owned();
+    }
+    let hint = format!(
+        "# The largest class has {imbalance:.0} times the examples of the smallest. Rare ones count as much as frequent ones with:\n\
+         # class_weights = \"balanced\"  # or train.sampling = \"balanced\"; accuracy and probabilities suffer\n"
+    );
+    sections.replacen(TASK, &format!("{TASK}{hint}"), 1)
+}
+
 /// Stages of convolutions for pictures of `side` pixels: until about seven are left.
 fn stages(side: usize) -> &'static str {
     match side {
@@ -223,6 +267,19 @@ fn plan(rate: f64, examples: usize, range: std::ops::RangeInclusive<usize>) -> (
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_are_proposed_where_classes_are_uneven() {
+        let sections = sections(Purpose::JudgeRecords { columns: 3, number: false }, 100);
+        assert_eq!(with_hint(&sections, 2.0), sections);
+        let hinted = with_hint(&sections, 12.2);
+        assert!(
+            hinted.contains("12 times") && hinted.contains("\n# class_weights = \"balanced\""),
+            "{hinted}"
+        );
+        let task: toml::Table = hinted.parse().expect("TOML");
+        assert_eq!(task["task"].as_table().map(toml::Table::len), Some(1));
+    }
 
     #[test]
     fn the_budget_is_spent_within_bounds() {

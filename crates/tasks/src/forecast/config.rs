@@ -64,7 +64,7 @@ impl Component for ForecastConfig {
 /// The channels and the horizon of a target, and whether channels are apart.
 fn series(target: &Target) -> Result<(&[String], usize, bool)> {
     match target {
-        Target::Series { channels, horizon, apart } if !channels.is_empty() && *horizon > 0 => {
+        Target::Series { channels, horizon, apart, .. } if !channels.is_empty() && *horizon > 0 => {
             Ok((channels, *horizon, *apart))
         }
         _ => Err(Error::input(
@@ -89,7 +89,11 @@ impl TaskConfig for ForecastConfig {
 
     fn scorer(&self, target: &Target) -> Result<Box<dyn Scorer>> {
         let (channels, horizon, _) = series(target)?;
-        Ok(Box::new(ForecastScorer::new(channels.to_vec(), horizon, self.loss.clone())))
+        let naive = match target {
+            Target::Series { naive, .. } => &naive[..],
+            _ => &[],
+        };
+        Ok(Box::new(ForecastScorer::new(channels.to_vec(), horizon, self.loss.clone()).with_naive(naive)))
     }
 }
 
@@ -116,7 +120,8 @@ mod tests {
     fn data_that_is_no_series_is_refused() {
         let target = Target::Classes { names: vec!["a".to_owned()] };
         assert!(ForecastConfig::default().scorer(&target).is_err());
-        let target = Target::Series { channels: vec!["a".to_owned()], horizon: 2, apart: false };
+        let channels = vec!["a".to_owned()];
+        let target = Target::Series { channels, horizon: 2, apart: false, naive: Vec::new() };
         assert!(ForecastConfig::default().scorer(&target).is_ok());
         assert!(crate::ClassifyConfig::default().scorer(&target).is_err());
         assert!(crate::LanguageModelConfig::default().scorer(&target).is_err());

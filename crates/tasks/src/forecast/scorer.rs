@@ -38,7 +38,9 @@ impl Sums {
 }
 
 /// Adds up the errors of forecasts in float64: the mean over all windows, steps and channels that were
-/// observed, on the scale of the training part, where 1 is the deviation of a channel.
+/// observed, on the scale of the training part, where 1 is the deviation of a channel. Where it is known what the naive
+/// forecast errs on the training part, the absolute error in units of that, too (`mase`: Hyndman and Koehler 2006,
+/// "Another look at measures of forecast accuracy", section 3).
 #[derive(Debug, Clone)]
 pub struct ForecastScorer {
     channels: Vec<String>,
@@ -47,6 +49,10 @@ pub struct ForecastScorer {
     of_channels: Vec<Sums>,
     pinball: f64,
     within: u64,
+    /// What the naive forecast errs in each channel; empty where it is not known.
+    naive: Vec<f64>,
+    /// Absolute errors in units of that, and of how many values.
+    scaled: (f64, u64),
     examples: usize,
     /// Of each `horizon` windows together: windows that follow each other share most of their steps, and are no
     /// independent examples (blocks: Künsch 1989, "The jackknife and the bootstrap for general stationary
@@ -64,9 +70,17 @@ impl ForecastScorer {
             loss,
             pinball: 0.0,
             within: 0,
+            naive: Vec::new(),
+            scaled: (0.0, 0),
             examples: 0,
             blocks: Vec::new(),
         }
+    }
+
+    /// The same where the naive forecast errs so much in each channel on the training part. A channel in which it never
+    /// errs has no scaled error.
+    pub fn with_naive(self, naive: &[f64]) -> Self {
+        Self { naive: naive.to_vec(), ..self }
     }
 
     /// The loss of one value, of which `forecast` holds each quantile.
@@ -92,6 +106,10 @@ impl ForecastScorer {
             let error = f64::from(forecast[middle]) - value;
             self.of_steps[at / channels].add(error);
             self.of_channels[at % channels].add(error);
+            if let Some(naive) = self.naive.get(at % channels).filter(|naive| **naive > 0.0) {
+                self.scaled.0 += error.abs() / naive;
+                self.scaled.1 += 1;
+            }
             count += 1;
             sum += match self.loss {
                 ForecastLoss::Mse => error * error,
@@ -170,6 +188,10 @@ impl Scorer for ForecastScorer {
             values.insert("pinball".to_owned(), figure(whole.of(self.pinball)));
             values.insert("coverage".to_owned(), figure(whole.of(self.within as f64)));
         }
+        let (scaled, count) = self.scaled;
+        if count > 0 {
+            values.insert("mase".to_owned(), scaled / count as f64);
+        }
         let primary = match self.loss {
             ForecastLoss::Mse => "mse",
             ForecastLoss::Mae => "mae",
@@ -182,6 +204,7 @@ impl Scorer for ForecastScorer {
             values,
             interval: None,
             confusion: None,
+            labels: None,
             errors: Some(ForecastErrors {
                 steps: self.of_steps.iter().map(Sums::squared).collect(),
                 names: self.channels.clone(),
@@ -220,6 +243,22 @@ mod tests {
         assert_eq!(errors.steps, [Some(0.5), Some(13.0 / 3.0)]);
         assert_eq!(errors.squared, [Some(1.5), Some(3.0)]);
         assert_eq!(errors.absolute, [Some(1.0), Some(1.0)]);
+        assert!(!scores.values.contains_key("mase"), "nobody said what the naive forecast errs");
+    }
+
+    #[test]
+    fn errors_are_scaled_by_those_of_the_naive_forecast() {
+        let mut scorer = scorer(ForecastLoss::Mse).with_naive(&[0.5, 2.0]);
+        let outputs = HostOutputs { dims: [1, 2, 2], values: vec![1.0, 0.0, 2.0, 0.0] };
+        let targets = Targets::Series {
+            values: vec![0.0, 3.0, 0.0, 0.0],
+            observed: Some(vec![true, true, true, false]),
+        };
+        scorer.add(&outputs, &targets).unwrap();
+        assert_eq!(scorer.scores().values["mase"], (1.0 / 0.5 + 3.0 / 2.0 + 2.0 / 0.5) / 3.0);
+        let mut flat = super::tests::scorer(ForecastLoss::Mse).with_naive(&[0.0, 2.0]);
+        flat.add(&outputs, &targets).unwrap();
+        assert_eq!(flat.scores().values["mase"], 3.0 / 2.0, "a flat channel has no scaled error");
     }
 
     #[test]

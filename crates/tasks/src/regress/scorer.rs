@@ -116,6 +116,7 @@ impl Scorer for RegressScorer {
             interval: None,
             confusion: None,
             errors: None,
+            labels: None,
         }
     }
 }

@@ -215,6 +215,7 @@ mod tests {
             interval: None,
             confusion: None,
             errors: None,
+            labels: None,
         };
         feed.show(&Event::Evaluated { part: Part::Validation, step: 20, epoch: 2.0, scores, best: true });
         feed.show(&Event::Saved { step: 20, path: "checkpoint".into() });

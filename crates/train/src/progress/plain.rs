@@ -245,6 +245,7 @@ mod tests {
             interval: None,
             confusion: None,
             errors: None,
+            labels: None,
         };
         Event::Evaluated { part, step, epoch: step as f64 / 10.0, scores, best }
     }

@@ -112,6 +112,7 @@ impl Scorer for GuessScorer {
             interval: None,
             confusion: Some(Confusion { names: self.names.clone(), counts: Vec::new() }),
             errors: None,
+            labels: None,
         }
     }
 }

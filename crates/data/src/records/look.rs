@@ -1,0 +1,294 @@
+//! What a person would see at a look at records: which columns hold numbers, pictures, texts, and what may be foretold.
+
+use std::collections::BTreeMap;
+
+use ansatz_core::{Proposal, Records};
+
+use super::{SeparatedLabels, TargetColumn, separated};
+
+/// Names of columns that are foretold, in lower case.
+const TARGETS: [&str; 8] = ["label", "class", "category", "target", "outcome", "diagnosis", "species", "y"];
+
+/// Names of columns that hold several labels each, in lower case.
+const LABELS: [&str; 7] = ["labels", "tags", "genres", "topics", "categories", "classes", "keywords"];
+
+/// What may part labels in a column.
+const SEPARATORS: [&str; 3] = [";", "|", ","];
+
+/// What names of columns that say whether a label is there begin with, in lower case.
+const FLAGS: [&str; 6] = ["label_", "is_", "has_", "tag_", "topic_", "genre_"];
+
+/// Bytes from which on a column holds texts, in the mean.
+const WORDY: usize = 12;
+
+/// A column, as far as it tells what is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Known values with how often they come.
+    pub values: BTreeMap<&'a str, usize>,
+    /// How many values are known.
+    pub known: usize,
+    /// The values, where all that are known are numbers.
+    pub numbers: Option<Vec<f64>>,
+}
+
+/// Looks at all columns of `records`.
+pub fn look<'a>(records: &'a Records) -> Vec<Seen<'a>> {
+    let column = |(place, name): (usize, &'a String)| {
+        let known: Vec<&str> = records.rows.iter().filter_map(|row| row.cells[place].known()).collect();
+        let mut values = BTreeMap::new();
+        known.iter().for_each(|value| *values.entry(*value).or_insert(0) += 1);
+        let number = |text: &&str| text.parse().ok().filter(|value: &f64| value.is_finite());
+        let numbers = known.iter().map(number).collect::<Option<Vec<f64>>>();
+        Seen { name, values, known: known.len(), numbers: numbers.filter(|numbers| !numbers.is_empty()) }
+    };
+    records.columns.iter().enumerate().map(column).collect()
+}
+
+impl Seen<'_> {
+    /// Whether all values are whole numbers.
+    pub fn is_whole(&self) -> bool {
+        self.numbers.as_ref().is_some_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0))
+    }
+
+    /// Whether its values may be classes: few, and each more than once on the whole; numbers only where they count the
+    /// classes, from 0 or 1 on.
+    pub fn is_class(&self) -> bool {
+        let few = (2..=20).contains(&self.values.len()) && self.values.len() * 2 <= self.known;
+        let counts = |numbers: &Vec<f64>| {
+            let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            self.is_whole() && [0.0, 1.0].contains(&least) && most - least + 1.0 == self.values.len() as f64
+        };
+        few && self.numbers.as_ref().is_none_or(counts)
+    }
+
+    /// Whether it tells which record it is: another text in each, or numbers that count them or are called so.
+    pub fn is_identity(&self) -> bool {
+        if self.values.len() < self.known || self.known < 3 {
+            return false;
+        }
+        let name = self.name.to_lowercase();
+        let called = name == "id" || name == "index" || name.ends_with("_id") || name.ends_with(" id");
+        match &self.numbers {
+            None => true,
+            Some(numbers) => {
+                let counts = numbers.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+                self.is_whole() && (called || counts)
+            }
+        }
+    }
+
+    /// Whether its values are names of pictures.
+    pub fn is_picture(&self) -> bool {
+        let endings = [".png", ".jpg", ".jpeg"];
+        let named = |value: &&str| endings.iter().any(|ending| value.to_lowercase().ends_with(ending));
+        self.known > 0 && self.values.keys().all(named)
+    }
+
+    /// Whether it holds texts: of some words, most of them different.
+    pub fn is_text(&self) -> bool {
+        let all =
+            |of: fn(&str) -> usize| self.values.iter().map(|(text, count)| of(text) * count).sum::<usize>();
+        let words = all(|text: &str| text.split_whitespace().count());
+        let wordy = all(str::len) >= WORDY * self.known && words >= 2 * self.known;
+        self.known > 0 && self.numbers.is_none() && wordy && self.values.len() * 2 > self.known
+    }
+
+    /// Whether it says of each record that something holds, or does not.
+    fn is_flag(&self) -> bool {
+        self.known > 0 && self.values.keys().all(|value| ["0", "1", "0.0", "1.0"].contains(value))
+    }
+
+    /// What parts the labels that it holds, where it holds several here and there: few different ones, fewer than their
+    /// combinations, and each more than once on the whole.
+    fn separator(&self) -> Option<&'static str> {
+        let parts = |separator: &&&'static str| {
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            for (value, count) in &self.values {
+                separated(value, separator).for_each(|label| *counts.entry(label).or_insert(0) += count);
+            }
+            let several = self.values.iter().filter(|(value, _)| value.contains(**separator));
+            let several: usize = several.map(|(_, count)| count).sum();
+            let few = (2..=100).contains(&counts.len()) && counts.len() * 2 <= counts.values().sum::<usize>();
+            few && counts.len() < self.values.len() && several * 10 >= self.known
+        };
+        SEPARATORS.iter().find(parts).copied()
+    }
+}
+
+/// What is foretold of records, and how often each class or label comes; empty for a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foretold {
+    /// Where it stands.
+    pub target: TargetColumn,
+    /// Each class or label with its records.
+    pub counts: Vec<(String, usize)>,
+}
+
+impl Foretold {
+    fn one(seen: &Seen<'_>) -> Option<Self> {
+        let name = seen.name.to_owned();
+        match (seen.is_class(), &seen.numbers) {
+            (true, _) => {
+                let counts = seen.values.iter().map(|(class, count)| ((*class).to_owned(), *count)).collect();
+                Some(Self { target: TargetColumn::Class(name), counts })
+            }
+            (false, Some(_)) => Some(Self { target: TargetColumn::Number(name), counts: Vec::new() }),
+            (false, None) => None,
+        }
+    }
+
+    fn several(seen: &Seen<'_>) -> Option<Self> {
+        let separator = seen.separator()?;
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for (value, count) in &seen.values {
+            separated(value, separator)
+                .for_each(|label| *counts.entry(label.to_owned()).or_insert(0) += count);
+        }
+        let labels = SeparatedLabels { column: seen.name.to_owned(), separator: separator.to_owned() };
+        Some(Self { target: TargetColumn::Labels(labels), counts: counts.into_iter().collect() })
+    }
+
+    fn flags(columns: &[Seen<'_>]) -> Option<Self> {
+        FLAGS.iter().find_map(|prefix| {
+            let named = |seen: &&Seen<'_>| seen.name.to_lowercase().starts_with(prefix) && seen.is_flag();
+            let flags: Vec<&Seen<'_>> = columns.iter().filter(named).collect();
+            let count = |seen: &&Seen<'_>| {
+                let held = seen.values.iter().filter(|(value, _)| value.starts_with('1'));
+                (seen.name.to_owned(), held.map(|(_, count)| count).sum())
+            };
+            let target = TargetColumn::Flags(flags.iter().map(|seen| seen.name.to_owned()).collect());
+            (flags.len() >= 2).then(|| Self { target, counts: flags.iter().map(count).collect() })
+        })
+    }
+
+    /// How many times as many records the largest class has as the smallest; 1 for a number.
+    pub fn imbalance(&self) -> f64 {
+        Proposal::imbalance(self.counts.iter().map(|(_, count)| *count))
+    }
+
+    /// The same in words; `labelled` are its columns.
+    pub fn in_words(&self, labelled: &[&Seen<'_>]) -> String {
+        let names = format!("`{}`", self.target.columns().join("`, `"));
+        let counts: Vec<String> =
+            self.counts.iter().map(|(class, count)| format!("{class} {count}")).collect();
+        let numbers = labelled.iter().filter_map(|seen| seen.numbers.as_ref()).flatten().copied();
+        match &self.target {
+            TargetColumn::Number(_) => {
+                let (least, most) = numbers
+                    .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), number| {
+                        (least.min(number), most.max(number))
+                    });
+                format!("foretold: {names}, a number from {least} to {most}")
+            }
+            TargetColumn::Class(_) => {
+                format!("foretold: {names}, {} classes: {}", counts.len(), counts.join(", "))
+            }
+            TargetColumn::Labels(_) => {
+                format!("foretold: {names}, any of {} labels: {}", counts.len(), counts.join(", "))
+            }
+            TargetColumn::Flags(_) => {
+                format!("foretold: any of {} labels: {}", counts.len(), counts.join(", "))
+            }
+        }
+    }
+
+    /// The setting that says so, as TOML, and what else it may be.
+    pub fn setting(&self) -> (String, &'static str) {
+        match &self.target {
+            TargetColumn::Class(name) => {
+                (format!("target = {{ class = {name:?} }}"), "or { number = \"…\" }, for the task `regress`")
+            }
+            TargetColumn::Number(name) => {
+                (format!("target = {{ number = {name:?} }}"), "or { class = \"…\" }, for the task `classify`")
+            }
+            TargetColumn::Labels(SeparatedLabels { column, separator }) => (
+                format!("target = {{ labels = {{ column = {column:?}, separator = {separator:?} }} }}"),
+                "any number of labels; or { class = \"…\" }, one for each",
+            ),
+            TargetColumn::Flags(names) => {
+                (format!("target = {{ flags = {names:?} }}"), "any number of them may hold")
+            }
+        }
+    }
+}
+
+/// What is foretold: a column whose name says so, labels, or the last column that can be.
+pub fn foretold(columns: &[Seen<'_>]) -> Option<Foretold> {
+    let called = |seen: &Seen<'_>, names: &[&str]| {
+        names.contains(&seen.name.to_lowercase().as_str()) && seen.values.len() > 1
+    };
+    let named = columns.iter().find(|seen| called(seen, &TARGETS));
+    if let Some(found) = named.and_then(|seen| Foretold::several(seen).or_else(|| Foretold::one(seen))) {
+        return Some(found);
+    }
+    let labels = columns.iter().filter(|seen| called(seen, &LABELS)).find_map(Foretold::several);
+    if let Some(found) = labels.or_else(|| Foretold::flags(columns)) {
+        return Some(found);
+    }
+    // Numbers alone, or with times, are rather a series.
+    let is_date = |value: &&str| {
+        let bytes = value.as_bytes();
+        bytes.len() >= 8 && bytes[..4].iter().all(u8::is_ascii_digit) && [b'-', b'/'].contains(&bytes[4])
+    };
+    let dated = columns.iter().any(|seen| !seen.values.is_empty() && seen.values.keys().all(is_date));
+    let (last, before) = columns.split_last()?;
+    let others = before.iter().any(|seen| seen.numbers.is_none() && !seen.is_identity());
+    match &last.numbers {
+        None => Foretold::several(last).or_else(|| Foretold::one(last)),
+        Some(_) if others && !dated => Foretold::one(last),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::read_records;
+
+    fn records(text: &str) -> Records {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, text).unwrap();
+        read_records(&path).unwrap()
+    }
+
+    #[test]
+    fn labels_are_seen_in_one_column_or_in_one_each() {
+        let rows: String = (0..20)
+            .map(|index| format!("{index}.5,{}\n", ["red|big", "red", "", "big"][index % 4]))
+            .collect();
+        let all = records(&format!("size,Tags\n{rows}"));
+        let found = foretold(&look(&all)).expect("labels");
+        let labels = SeparatedLabels { column: "Tags".to_owned(), separator: "|".to_owned() };
+        assert_eq!(found.target, TargetColumn::Labels(labels));
+        assert_eq!(found.counts, [("big".to_owned(), 10), ("red".to_owned(), 10)]);
+        let rows: String =
+            (0..20).map(|index| format!("{},{index}.5,{}\n", index % 2, usize::from(index == 3))).collect();
+        let all = records(&format!("is_big,size,is_red\n{rows}"));
+        let found = foretold(&look(&all)).expect("flags");
+        assert_eq!(found.target, TargetColumn::Flags(vec!["is_big".to_owned(), "is_red".to_owned()]));
+        assert_eq!(found.imbalance(), 10.0);
+        assert_eq!(found.setting().0, "target = { flags = [\"is_big\", \"is_red\"] }");
+    }
+
+    #[test]
+    fn pictures_and_texts_are_told_from_categories() {
+        let rows: String = (0..9)
+            .map(|index| {
+                format!(
+                    "{index}.PNG,a story about the number {index},{},word{index}\n",
+                    ["f", "m"][index % 2]
+                )
+            })
+            .collect();
+        let all = records(&format!("file,note,sex,name\n{rows}"));
+        let seen = look(&all);
+        assert!(seen[0].is_picture() && !seen[0].is_text());
+        assert!(seen[1].is_text() && !seen[1].is_picture() && !seen[2].is_text());
+        assert!(!seen[3].is_text(), "a name is no text");
+    }
+}

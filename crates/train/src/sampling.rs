@@ -1,0 +1,36 @@
+//! Which examples an epoch consists of.
+
+use ansatz_core::{ConfigError, OpenData, Part, Targets};
+use ansatz_data::Balance;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which examples an epoch of training consists of. Validation and test part are always judged whole, each example once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Sampling {
+    /// Each example once.
+    #[default]
+    All,
+    /// As many as there are, of each class equally many: those of rare classes come several times, and are varied alike
+    /// each time within an epoch; of frequent classes others come in each epoch.
+    Balanced,
+}
+
+impl Sampling {
+    /// What epochs of `data` are drawn from, where each example does not come once.
+    ///
+    /// # Errors
+    /// When the classes of the examples are not known without reading them, or there are none.
+    pub(crate) fn balance(self, data: &dyn OpenData) -> Result<Option<Balance>, ConfigError> {
+        match (self, data.targets(Part::Train)) {
+            (Self::All, _) => Ok(None),
+            (Self::Balanced, Some(Targets::Classes(classes))) => Ok(Some(Balance::new(&classes))),
+            (Self::Balanced, _) => {
+                let problem = "the examples have no class each that is known without reading them";
+                Err(ConfigError::value("train.sampling", problem, "\"all\", or data with classes"))
+            }
+        }
+    }
+}
