@@ -2,8 +2,9 @@
 //!
 //! What is compressed are the matrices of linear layers and the kernels of convolutions of any burn module, ours or not,
 //! by the dotted paths of its parameters; biases, norms and tables stay as they are. [`PruneConfig`] says which values
-//! are left out and gives [`ansatz_run::Masks`]; [`QuantizeConfig`] turns values into whole numbers with scales. Both are
-//! steps of a recipe, and both can be called from Rust:
+//! are left out and gives [`ansatz_run::Masks`]; [`QuantizeConfig`] turns values into whole numbers with scales;
+//! [`ShrinkConfig`] cuts whole units out, which needs the config that the network was built from. All are steps of a
+//! recipe, and can be called from Rust:
 //!
 //! ```
 //! # use ansatz_compress::*;
@@ -20,9 +21,11 @@ mod layers;
 mod prune;
 mod quantize;
 mod rounding;
+mod shrink;
 mod weights;
 
 pub use layers::Layers;
 pub use prune::{Misfits, Pattern, PruneConfig, Scope};
 pub use quantize::{QuantizeConfig, Scales, Ungrouped};
+pub use shrink::{BlocksConfig, Importance, Original, ShrinkConfig, Shrunk, WidthConfig};
 pub use weights::{Kind, Weight, is_any_quantized, weights, zeros};

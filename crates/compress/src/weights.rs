@@ -13,6 +13,16 @@ pub enum Kind {
     Kernel,
 }
 
+impl Kind {
+    /// The axis of the outputs.
+    pub(crate) fn output_axis(self) -> usize {
+        match self {
+            Self::Matrix => 1,
+            Self::Kernel => 0,
+        }
+    }
+}
+
 /// A weight that can be compressed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weight {

@@ -18,6 +18,7 @@ mod measure;
 mod merge;
 mod recipe;
 mod sensitivity;
+mod shrink;
 mod step;
 mod training;
 mod workshop;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ansatz_core::{ConfigError, Error, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
-use ansatz_run::{Experiment, InitConfig, Masks, RunFolder, Summary, Taken, dequantized, write_atomically};
+use ansatz_run::{Experiment, InitConfig, Masks, RunFolder, Summary, Taken, dequantized};
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -61,7 +61,7 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     // Not before all that can be refused was looked at.
     folder.make()?;
     folder.write_preparation(&opened.data.encoder().preparation()?)?;
-    write_layers(&begun.model, folder)?;
+    folder.write_layers(&begun.model.layers())?;
     if let Some(taken) = &begun.taken {
         folder.write_taken(taken)?;
     }
@@ -336,11 +336,4 @@ fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {
         format!("{recipe:?}, as the run's config and data say"),
         "restore the run's config.toml and data, or train anew into another folder",
     ))
-}
-
-fn write_layers(model: &Model, folder: &RunFolder) -> Result<()> {
-    let path = folder.layers();
-    let text = serde_json::to_string_pretty(&model.layers())
-        .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
-    write_atomically(&path, text.as_bytes())
 }
