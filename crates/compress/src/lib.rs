@@ -17,15 +17,14 @@
 //! # Ok::<(), ansatz_core::Error>(())
 //! ```
 
-mod layers;
 mod prune;
 mod quantize;
 mod rounding;
 mod shrink;
 mod weights;
 
-pub use layers::Layers;
-pub use prune::{Misfits, Pattern, PruneConfig, Scope};
+pub use ansatz_run::{Kind, Layers, Scope, Weight, weights};
+pub use prune::{Misfits, Pattern, PruneConfig};
 pub use quantize::{QuantizeConfig, Scales, Ungrouped};
 pub use shrink::{BlocksConfig, Importance, Original, ShrinkConfig, Shrunk, WidthConfig};
-pub use weights::{Kind, Weight, is_any_quantized, weights, zeros};
+pub use weights::{is_any_quantized, zeros};

@@ -1,7 +1,7 @@
 //! `kind = "prune"`: which values of the weights are left out.
 
 use ansatz_core::{ConfigError, Error, Result};
-use ansatz_run::{Mask, Masks};
+use ansatz_run::{Mask, Masks, Scope, largest};
 use burn::module::Module;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,42 +34,7 @@ pub enum Pattern {
     Unstructured {
         /// The share that is left out, above 0 and below 1.
         ratio: f64,
-        /// Among which values the least are sought.
-        #[serde(default)]
-        scope: Scope,
-    },
-    /// Of every `of` inputs of an output that follow each other, all but `keep`: 2 of 4 is what sparse units of GPUs
-    /// compute with. Mishra et al., "Accelerating sparse deep neural networks", 2021, section 3.
-    NOfM {
-        /// How many stay, from 1.
-        keep: usize,
-        /// Of how many, above `keep`.
-        of: usize,
-        /// What is done with a weight whose inputs are no multiple of `of`.
-        #[serde(default)]
-        misfits: Misfits,
-    },
-}
-
-impl Default for Pattern {
-    fn default() -> Self {
-        Self::Unstructured { ratio: 0.5, scope: Scope::Global }
-    }
-}
-
-/// Among which values the least are sought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Scope {
-    /// Those of all weights together.
-    #[default]
-    Global,
-    /// Those of each weight.
-    Layer,
-}
-
-/// What is done with a weight that a pattern does not fit.
+        /// What is done with a weight that a pattern does not fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
@@ -109,11 +74,7 @@ impl PruneConfig {
     pub fn masks<M: Module>(&self, module: &M) -> Result<Masks> {
         let weights = self.select(weights(module))?;
         let kept = match self.pattern {
-            Pattern::Unstructured { ratio, scope: Scope::Global } => largest_of_all(&weights, ratio),
-            Pattern::Unstructured { ratio, scope: Scope::Layer } => weights
-                .iter()
-                .flat_map(|weight| largest_of_all(std::slice::from_ref(weight), ratio))
-                .collect(),
+            Pattern::Unstructured { ratio, scope } => largest(&weights, ratio, scope),
             Pattern::NOfM { keep, of, .. } => {
                 weights.iter().map(|weight| largest_of_each(weight, keep, of)).collect()
             }
@@ -155,24 +116,6 @@ impl PruneConfig {
         }
         Ok(selected)
     }
-}
-
-/// The share `1 − ratio` of all values of `weights` together whose magnitudes are largest; among equals the first.
-fn largest_of_all(weights: &[Weight], ratio: f64) -> Vec<Vec<bool>> {
-    let mut order: Vec<(f32, usize)> = weights
-        .iter()
-        .flat_map(|weight| &weight.values)
-        .enumerate()
-        .map(|(index, value)| (value.abs(), index))
-        .collect();
-    let pruned = (ratio * order.len() as f64).round() as usize;
-    let mut kept = vec![true; order.len()];
-    if pruned > 0 && pruned < order.len() {
-        order.select_nth_unstable_by(pruned - 1, |a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
-    }
-    order.iter().take(pruned).for_each(|(_, index)| kept[*index] = false);
-    let mut kept = kept.into_iter();
-    weights.iter().map(|weight| kept.by_ref().take(weight.values.len()).collect()).collect()
 }
 
 /// Of each `of` inputs of an output the `keep` of largest magnitude; among equals the first. A kernel's windows are
@@ -303,16 +246,6 @@ mod tests {
                     }
                 }
             }
-        }
-
-        #[test]
-        fn the_share_is_met_to_one_value(
-            ratio in 0.01_f64..0.99,
-            values in prop::collection::vec(-1.0_f32..1.0, 1..60),
-        ) {
-            let weight = Weight { name: String::new(), kind: Kind::Matrix, shape: vec![values.len(), 1], values };
-            let pruned = largest_of_all(std::slice::from_ref(&weight), ratio)[0].iter().filter(|kept| !**kept).count();
-            prop_assert_eq!(pruned, (ratio * weight.values.len() as f64).round() as usize);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use ansatz_core::{ConfigError, Error, Result};
 use ansatz_ops::{Granularity, quantized};
+use ansatz_run::Place;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::rounding::{Rounded, round};
-use crate::weights::Path;
 use crate::{Kind, Layers, Weight, weights};
 
 /// Rounds weights to whole numbers with scales, symmetric about 0.
@@ -138,7 +138,7 @@ impl QuantizeConfig {
             let rounded = round(&weight, self.bits, per);
             (weight.name, (rounded, per))
         });
-        Ok(module.map(&mut Quantizing { path: Path::default(), rounded: rounded.collect() }))
+        Ok(module.map(&mut Quantizing { place: Place::default(), rounded: rounded.collect() }))
     }
 
     fn granularity(&self, weight: &Weight) -> Granularity {
@@ -156,22 +156,22 @@ impl QuantizeConfig {
 }
 
 struct Quantizing {
-    path: Path,
+    place: Place,
     rounded: BTreeMap<String, (Rounded, Granularity)>,
 }
 
 impl ModuleMapper for Quantizing {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((Rounded { codes, scales }, per)) = self.rounded.remove(&self.path.name()) else {
+        let Some((Rounded { codes, scales }, per)) = self.rounded.remove(&self.place.name()) else {
             return param;
         };
         param.map(|weight| quantized(&codes, weight.dims(), &scales, per, &weight.device()))
     }
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
+        self.place.exit();
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Error, Model, Result};
-use ansatz_run::write_folder_atomically;
+use ansatz_run::{Masks, write_folder_atomically};
 use burn::module::Module;
 use burn::optim::OptimizerRecord;
 use burn::store::ModuleRecord;
@@ -21,6 +21,7 @@ use crate::step::Learner;
 const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const AVERAGE: &str = "average.bpk";
+const MASKS: &str = "masks.safetensors";
 const STATE: &str = "state.json";
 
 /// What must be the same for a run to go on.
@@ -93,6 +94,9 @@ impl Checkpoint {
             if let Some(average) = &learner.average {
                 file(AVERAGE, &self.packed(average.model().clone().into_record().into_bytes())?)?;
             }
+            if let Some(gradual) = &learner.gradual {
+                file(MASKS, &gradual.masks.to_bytes()?)?;
+            }
             let header = Header { recipe: recipe.clone(), state: state.clone(), files };
             let text = serde_json::to_string_pretty(&header).map_err(|error| self.unwritable(&error))?;
             let path = folder.join(STATE);
@@ -139,6 +143,11 @@ impl Checkpoint {
     /// Reads the weights that are judged: the averaged ones where `averaged`.
     pub(crate) fn load_judged(&self, model: Model, averaged: bool) -> Result<Model> {
         if averaged { self.load_average(model) } else { self.load_model(model) }
+    }
+
+    /// Reads what was pruned by then; nothing where training does not prune.
+    pub(crate) fn load_masks(&self) -> Result<Masks> {
+        Masks::read(&self.path.join(MASKS))
     }
 
     /// Reads the optimizer's state.

@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::average::AverageConfig;
+use crate::gradual::GradualPruningConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 use crate::teacher::TeacherConfig;
@@ -52,6 +53,9 @@ pub struct TrainConfig {
     /// The run whose outputs are imitated besides. Left out: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
+    /// How weights are left out while training goes on. Left out: none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prune: Option<GradualPruningConfig>,
 }
 
 impl Default for TrainConfig {
@@ -72,6 +76,7 @@ impl Default for TrainConfig {
             checkpoint: CheckpointConfig::default(),
             loading: LoadingConfig::default(),
             teacher: None,
+            prune: None,
         }
     }
 }
@@ -205,8 +210,11 @@ impl TrainConfig {
         self.optimizer.check().map_err(|error| error.under("optimizer"))?;
         self.schedule.check().map_err(|error| error.under("schedule"))?;
         self.average.check().map_err(|error| error.under("average"))?;
-        match &self.teacher {
-            Some(teacher) => teacher.check().map_err(|error| error.under("teacher")),
+        if let Some(teacher) = &self.teacher {
+            teacher.check().map_err(|error| error.under("teacher"))?;
+        }
+        match &self.prune {
+            Some(prune) => prune.check().map_err(|error| error.under("prune")),
             None => Ok(()),
         }
     }
@@ -339,6 +347,11 @@ mod tests {
             ("teacher = { run = \"a\", temperature = 0 }", "train.teacher.temperature"),
             ("teacher = { run = \"a\", share = 0 }", "train.teacher.share"),
             ("teacher = { run = \"a\", share = 1.5 }", "train.teacher.share"),
+            ("prune = { ratio = 1 }", "train.prune.ratio"),
+            ("prune = { ratio = 0.5, initial = 0.5 }", "train.prune.initial"),
+            ("prune = { until = 1.5 }", "train.prune.until"),
+            ("prune = { from = 0.7, until = 0.7 }", "train.prune.from"),
+            ("prune = { every = 0 }", "train.prune.every"),
             ("schedule = { kind = \"one-cycle\", rise = 0 }", "train.schedule.rise"),
             ("schedule = { kind = \"plateau\", factor = 1 }", "train.schedule.factor"),
             (

@@ -26,6 +26,7 @@ mod clip;
 mod config;
 mod evaluate;
 mod finish;
+mod gradual;
 mod groups;
 mod interval;
 mod metrics;
@@ -53,6 +54,7 @@ pub use config::{
     schema,
 };
 pub use evaluate::{Evaluation, evaluate};
+pub use gradual::GradualPruningConfig;
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
 pub use setting::{Setting, check, resume, train};

@@ -14,6 +14,7 @@ use crate::average::Average;
 use crate::checkpoint::Recipe;
 use crate::checkpoints::{Checkpoints, Newest};
 use crate::config::{Keep, complete};
+use crate::gradual::Gradual;
 use crate::groups::Parameters;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
@@ -131,7 +132,7 @@ pub(crate) struct Opened {
     pub config: TrainConfig,
     plan: ansatz_run::Plan,
     pub data: Arc<dyn OpenData>,
-    pace: Pace,
+    pub pace: Pace,
 }
 
 impl Opened {
@@ -168,6 +169,9 @@ impl Opened {
             masks = Masks::read(&RunFolder::open(&init.from)?.masks())?.of(&found.taken);
             freeze(model.clone(), init)?;
             taken = Some(found);
+        }
+        if let Some(prune) = &self.config.prune {
+            prune.fits(&model, experiment.init.as_ref())?;
         }
         let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
         Ok(Begun { model: model.fork(&training_device(setting)), taken, masks })
@@ -264,8 +268,9 @@ fn start(
         Some(newest) => {
             same_recipe(&newest, &recipe)?;
             let model = newest.checkpoint.load_model(begun.model)?;
-            let begun = Begun { model, ..begun };
-            let mut learner = learner(&config, init, begun, teacher, &device)?;
+            let masks = if config.prune.is_some() { newest.checkpoint.load_masks()? } else { begun.masks };
+            let begun = Begun { model, masks, ..begun };
+            let mut learner = learner(&config, init, begun, teacher, &device, pace.total_steps())?;
             learner.optimizer = learner.optimizer.load_record(newest.checkpoint.load_optimizer()?);
             if recipe.averaged {
                 let averaged = newest.checkpoint.load_average(learner.model.valid())?;
@@ -273,7 +278,7 @@ fn start(
             }
             (learner, newest.header.state, newest.passed_over)
         }
-        None => (learner(&config, init, begun, teacher, &device)?, State::default(), Vec::new()),
+        None => (learner(&config, init, begun, teacher, &device, pace.total_steps())?, State::default(), Vec::new()),
     };
     let told = taken.as_ref().filter(|_| state.step == 0).map(Taken::told);
     let mut session = Session {
@@ -314,6 +319,7 @@ pub(crate) fn learner(
     Begun { model, masks, .. }: Begun,
     teacher: Option<Teacher>,
     device: &Device,
+    total_steps: u64,
 ) -> Result<Learner> {
     let model = match init {
         Some(init) => freeze(model, init)?,
@@ -323,7 +329,9 @@ pub(crate) fn learner(
     let optimizer = config.optimizer.build(&Parameters::of(&model));
     let decay = config.average.decay;
     let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));
-    Ok(Learner { model, optimizer, average, rates, holding: masks.on(device), teacher })
+    let holding = masks.on(device);
+    let gradual = config.prune.clone().map(|prune| Gradual::new(prune, total_steps, masks));
+    Ok(Learner { model, optimizer, average, rates, holding, gradual, teacher })
 }
 
 fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {

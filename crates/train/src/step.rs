@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::average::Average;
 use crate::clip::{clip, global_norm};
+use crate::gradual::Gradual;
 use crate::rates::LayerRates;
 use crate::teacher::Teacher;
 
@@ -21,6 +22,8 @@ pub(crate) struct Learner {
     pub average: Option<Average<Model>>,
     /// Which of its weights stay zero.
     pub holding: Holding,
+    /// How more of them come to it, where they do.
+    pub gradual: Option<Gradual>,
     /// Whose outputs it imitates besides.
     pub teacher: Option<Teacher>,
     /// How fast each layer learns.
@@ -61,7 +64,7 @@ impl Learner {
         order: &Order,
         device: &Device,
     ) -> Result<(Self, StepResult)> {
-        let Self { model, mut optimizer, average, rates, holding, teacher } = self;
+        let Self { model, mut optimizer, average, rates, mut holding, mut gradual, teacher } = self;
         // What dropout draws depends on the step alone, not on what was drawn before.
         device.seed(step_seed(order.seed, order.step));
         let (loss, gradients) = gradients(&model, teacher.as_ref(), batches, order, device)?;
@@ -72,9 +75,21 @@ impl Learner {
             Some(norm) if order.clip_norm > 0.0 => clip(&model, gradients, norm.clone(), order.clip_norm),
             _ => gradients,
         };
-        let model = holding.hold(optimizer.step(rates.at(order.rate)?, model, gradients));
-        let average = average.map(|average| average.update(&model.valid(), order.step));
-        Ok((Self { model, optimizer, average, rates, holding, teacher }, StepResult { loss, gradient_norm }))
+        let mut model = optimizer.step(rates.at(order.rate)?, model, gradients);
+        let due = gradual.as_mut().filter(|gradual| gradual.is_due(order.step));
+        let chosen = due.is_some();
+        if let Some(gradual) = due {
+            gradual.choose(&model, order.step)?;
+            holding = gradual.masks.on(&plain);
+        }
+        model = holding.hold(model);
+        let mut average = average.map(|average| average.update(&model.valid(), order.step));
+        if chosen {
+            // What was left out just now is still in the average; from here on it stays zero by itself.
+            average = average.map(|average| average.hold(&holding));
+        }
+        let learner = Self { model, optimizer, average, rates, holding, gradual, teacher };
+        Ok((learner, StepResult { loss, gradient_norm }))
     }
 
     /// The network that is judged and kept: the average where there is one, without autodiff.

@@ -45,7 +45,7 @@ pub fn time_steps(experiment: &Experiment, setting: &Setting<'_>, budget: Durati
     let examples = batch.examples;
     let device = training_device(setting);
     let (init, teacher, plain) = (experiment.init.as_ref(), opened.teacher(setting)?, device.clone().inner());
-    let mut learner = learner(&opened.config, init, begun, teacher, &plain)?;
+    let mut learner = learner(&opened.config, init, begun, teacher, &plain, opened.pace.total_steps())?;
     let step = |number, taught: Learner| {
         let order = Order {
             step: number,

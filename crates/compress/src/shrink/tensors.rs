@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use ansatz_core::{Error, Result};
-use ansatz_run::{Mask, Masks};
+use ansatz_run::{Mask, Masks, Place};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
-
-use crate::weights::Path;
 
 /// The tensors of a network by their dotted paths, buffers such as running statistics among them.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +112,7 @@ impl Tensors {
                 name.unwrap_or_default()
             )));
         }
-        Ok(module.map(&mut Filling { path: Path::default(), tensors: self }))
+        Ok(module.map(&mut Filling { place: Place::default(), tensors: self }))
     }
 }
 
@@ -145,13 +143,13 @@ fn silence(data: &TensorData, axis: usize, places: &[usize]) -> TensorData {
 
 #[derive(Default)]
 struct Reader {
-    path: Path,
+    place: Place,
     tensors: Tensors,
 }
 
 impl Reader {
     fn add(&mut self, data: TensorData) {
-        self.tensors.0.insert(self.path.name(), data);
+        self.tensors.0.insert(self.place.name(), data);
     }
 }
 
@@ -166,21 +164,21 @@ impl ModuleVisitor for Reader {
         self.add(param.val().into_data());
     }
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
+        self.place.exit();
     }
 }
 
 struct Filling<'a> {
-    path: Path,
+    place: Place,
     tensors: &'a Tensors,
 }
 
 impl Filling<'_> {
     fn data(&self) -> Option<TensorData> {
-        self.tensors.0.get(&self.path.name()).cloned()
+        self.tensors.0.get(&self.place.name()).cloned()
     }
 }
 
@@ -198,10 +196,10 @@ impl ModuleMapper for Filling<'_> {
         param.map(|tensor| Tensor::from_data(data, &tensor.device()))
     }
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
+        self.place.exit();
     }
 }
 

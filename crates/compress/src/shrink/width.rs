@@ -9,7 +9,7 @@ use super::keys::{first_line, number_of, refused};
 use super::layout::{Tie, arrangements, shuffled};
 use super::site::{Site, Whole, same};
 use super::tensors::Tensors;
-use crate::weights::Kind;
+use crate::Kind;
 
 /// Units that come and go with numbers of the config.
 #[derive(Debug, Clone)]
