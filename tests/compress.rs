@@ -6,7 +6,8 @@ use std::process::Stdio;
 
 use crate::program::{Program, workspace};
 
-const RECIPES: [&str; 7] = ["int8", "int4", "int3", "prune-80", "prune-2-4", "distill", "chain"];
+const RECIPES: [&str; 9] =
+    ["int8", "int4", "int3", "prune-80", "gradual-90", "prune-2-4", "half-flops", "distill", "chain"];
 
 fn recipe(name: &str) -> String {
     workspace().join(format!("configs/compress/{name}.toml")).display().to_string()
@@ -58,7 +59,7 @@ fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
                 let lost = figure(first, "quality") - figure(last, "quality");
                 assert!(lost.abs() < 0.03, "{name}: {first} {last}");
             }
-            "int4" | "int3" => {}
+            "int4" | "int3" | "gradual-90" => {}
             _ => assert!(figure(&stages[2], "quality") > figure(&stages[1], "quality"), "{name}: {stages:?}"),
         }
         sizes.insert(name, figure(last, "bytes"));
@@ -170,7 +171,12 @@ fn recipes_that_do_not_fit_are_refused_before_any_work() {
     let good = "[[step]]\nkind = 'prune'\n";
     for (text, problem) in [
         ("", "the recipe has no steps"),
-        ("[[step]]\nkind = 'shrink'", "unknown step `shrink`"),
+        ("[[step]]\nkind = 'squeeze'", "unknown step `squeeze`"),
+        ("[[step]]\nkind = 'shrink'\nflops = 0.001", "with every width at its least"),
+        ("[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.widht', keep = 0.5 }]", "did you mean `width`"),
+        ("[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.width', keep = 1 }]", "keep`: 1 is out of range"),
+        ("[[step]]\nkind = 'quantize'\n[[step]]\nkind = 'shrink'\nflops = 0.5", "behind all that shrink"),
+        ("[[step]]\nkind = 'fine-tune'\ntrain = { prune = { ratio = 1 } }", "step[0].train.prune.ratio"),
         ("[[step]]\nkind = 'prune'\npattern = { unstructured = { ratio = 1.0 } }", "above 0 and below 1"),
         ("[[step]]\nkind = 'prune'\nonly = ['backbon']", "did you mean `backbone`"),
         ("[[step]]\nkind = 'prune'\npattern = { n-of-m = { keep = 3, of = 7 } }", "no multiple of 7"),
