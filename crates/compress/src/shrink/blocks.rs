@@ -119,7 +119,7 @@ fn cheapest(
     let choices: Vec<Vec<Run>> = match &mut ranked[..] {
         [] => Vec::new(),
         [only] => std::mem::take(only).into_iter().map(|run| vec![run]).collect(),
-        several => several.iter().map(|runs| runs.first().cloned()).collect::<Option<_>>().into_iter().collect(),
+        several => several.iter().map(|runs| runs.first().cloned()).collect::<Option<Vec<Run>>>().into_iter().collect(),
     };
     for runs in choices {
         if let Some(smaller) = without(site, whole, &experiment, &shapes, &runs)? {

@@ -81,7 +81,10 @@ impl<'a> Site<'a> {
         if experiment.data != self.original.experiment.data {
             restored = Some(plan.data.restore(&encoder.preparation()?)?);
         }
-        let encoder = restored.as_deref().unwrap_or(encoder);
+        let encoder: &dyn Encoder = match &restored {
+            Some(restored) => &**restored,
+            None => encoder,
+        };
         let network = ModelPlan { registry, encoder, backbone: &*plan.backbone, task: &*plan.task };
         Model::init(&network, experiment.seed.into(), device)
     }
