@@ -173,8 +173,14 @@ fn recipes_that_do_not_fit_are_refused_before_any_work() {
         ("", "the recipe has no steps"),
         ("[[step]]\nkind = 'squeeze'", "unknown step `squeeze`"),
         ("[[step]]\nkind = 'shrink'\nflops = 0.001", "with every width at its least"),
-        ("[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.widht', keep = 0.5 }]", "did you mean `width`"),
-        ("[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.width', keep = 1 }]", "keep`: 1 is out of range"),
+        (
+            "[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.widht', keep = 0.5 }]",
+            "did you mean `width`",
+        ),
+        (
+            "[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.width', keep = 1 }]",
+            "keep`: 1 is out of range",
+        ),
         ("[[step]]\nkind = 'quantize'\n[[step]]\nkind = 'shrink'\nflops = 0.5", "behind all that shrink"),
         ("[[step]]\nkind = 'fine-tune'\ntrain = { prune = { ratio = 1 } }", "step[0].train.prune.ratio"),
         ("[[step]]\nkind = 'prune'\npattern = { unstructured = { ratio = 1.0 } }", "above 0 and below 1"),

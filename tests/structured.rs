@@ -39,10 +39,14 @@ impl Subject {
     }
 
     fn shrink(&self, config: &str) -> Result<Shrunk> {
-        let config = match ansatz_recipe::Recipe::from_toml(&format!("[[step]]\nkind = 'shrink'\n{config}"), &[])?.step.remove(0) {
-            ansatz_recipe::Step::Shrink(config) => config,
-            other => panic!("{other:?}"),
-        };
+        let config =
+            match ansatz_recipe::Recipe::from_toml(&format!("[[step]]\nkind = 'shrink'\n{config}"), &[])?
+                .step
+                .remove(0)
+            {
+                ansatz_recipe::Step::Shrink(config) => config,
+                other => panic!("{other:?}"),
+            };
         self.shrink_by(&config)
     }
 
@@ -65,11 +69,12 @@ fn flops(model: &Model) -> f64 {
 
 const PYRAMID: &str = "kind = 'conv-pyramid', stages = [{ widths = [8, 12], pool = 2 }, { widths = [16] }]";
 const RESNET: &str = "kind = 'resnet', stem = 8, stages = [8, 12], blocks = 2";
-const ATTENTION: &str =
-    "kind = 'stack', width = 16, depth = 3, pattern = [{ kind = 'attention', heads = 4 }], channels = [{ kind = 'mlp', expansion = 2.0 }]";
+const ATTENTION: &str = "kind = 'stack', width = 16, depth = 3, pattern = [{ kind = 'attention', heads = 4 }], channels = [{ kind = 'mlp', expansion = 2.0 }]";
 const GROUPED: &str = "kind = 'stack', width = 16, depth = 2, pattern = [{ kind = 'attention', heads = 4, key_value_heads = 2, head_width = 4 }], channels = [{ kind = 'gated-mlp', hidden = 12 }]";
-const LSTM: &str = "kind = 'stack', width = 16, depth = 2, pattern = [{ kind = 'lstm', hidden = 12 }], channels = []";
-const GRU: &str = "kind = 'stack', width = 16, depth = 2, pattern = [{ kind = 'gru', hidden = 12 }], channels = []";
+const LSTM: &str =
+    "kind = 'stack', width = 16, depth = 2, pattern = [{ kind = 'lstm', hidden = 12 }], channels = []";
+const GRU: &str =
+    "kind = 'stack', width = 16, depth = 2, pattern = [{ kind = 'gru', hidden = 12 }], channels = []";
 const HYBRID: &str = "kind = 'stack', width = 16, depth = 4, pattern = [{ kind = 'attention', heads = 4 }, { kind = 'lstm', hidden = 12 }], channels = []";
 
 #[test]
@@ -81,7 +86,13 @@ fn channels_neurons_heads_and_cells_are_cut() {
         (PIXELS, RESNET, &["backbone.stages[1]"], 0.5, "12 → 6"),
         (PATCHES, ATTENTION, &["backbone.channels[0].hidden"], 0.5, "32 → 16"),
         (PATCHES, GROUPED, &["backbone.channels[0].hidden"], 0.5, "12 → 6"),
-        (PATCHES, GROUPED, &["backbone.pattern[0].heads", "backbone.pattern[0].key_value_heads"], 0.5, "4 → 2"),
+        (
+            PATCHES,
+            GROUPED,
+            &["backbone.pattern[0].heads", "backbone.pattern[0].key_value_heads"],
+            0.5,
+            "4 → 2",
+        ),
         (PATCHES, LSTM, &["backbone.pattern[0].hidden"], 0.5, "12 → 6"),
         (PATCHES, GRU, &["backbone.pattern[0].hidden"], 0.5, "12 → 6"),
     ] {
@@ -131,10 +142,20 @@ fn blocks_are_left_out_one_by_one_or_as_the_pattern_repeats() {
 fn what_something_else_depends_on_is_refused() {
     for (stem, backbone, config, problem) in [
         (PATCHES, ATTENTION, "widths = [{ key = 'backbone.width', keep = 0.5 }]", "a norm spans them"),
-        (PATCHES, GROUPED, "widths = [{ key = 'backbone.pattern[0].head_width', keep = 0.5 }]", "a factor follows"),
+        (
+            PATCHES,
+            GROUPED,
+            "widths = [{ key = 'backbone.pattern[0].head_width', keep = 0.5 }]",
+            "a factor follows",
+        ),
         (PATCHES, GROUPED, "widths = [{ key = 'backbone.pattern[0].heads', keep = 0.5 }]", "interchangeable"),
         (PIXELS, PYRAMID, "widths = [{ key = 'backbone.kernel', keep = 0.5 }]", "interchangeable"),
-        (PIXELS, PYRAMID, "widths = [{ key = 'backbone.stages[0].pool', keep = 0.5 }]", "no weight is smaller"),
+        (
+            PIXELS,
+            PYRAMID,
+            "widths = [{ key = 'backbone.stages[0].pool', keep = 0.5 }]",
+            "no weight is smaller",
+        ),
         (PIXELS, RESNET, "widths = [{ key = 'backbone.stem', keep = 0.5 }]", "other weights"),
         (PIXELS, PYRAMID, "flops = 0.001", "with every width at its least"),
     ] {
@@ -180,6 +201,10 @@ fn a_smaller_run_is_trained_pruned_rounded_and_used_like_any_other() {
         program.succeed(&["predict", folder, "sheet.png"]);
         let layers = program.succeed(&["inspect", folder, "--json"]);
         assert!(!layers.contains("blocks.1."), "{layers}");
-        assert!(!String::from_utf8(program.read(&format!("{folder}/layers.json"))).expect("text").contains("blocks.1."));
+        assert!(
+            !String::from_utf8(program.read(&format!("{folder}/layers.json")))
+                .expect("text")
+                .contains("blocks.1.")
+        );
     }
 }

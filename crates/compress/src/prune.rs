@@ -34,7 +34,30 @@ pub enum Pattern {
     Unstructured {
         /// The share that is left out, above 0 and below 1.
         ratio: f64,
-        /// What is done with a weight that a pattern does not fit.
+        /// Among which values the least are sought.
+        #[serde(default)]
+        scope: Scope,
+    },
+    /// Of every `of` inputs of an output that follow each other, all but `keep`: 2 of 4 is what sparse units of GPUs
+    /// compute with. Mishra et al., "Accelerating sparse deep neural networks", 2021, section 3.
+    NOfM {
+        /// How many stay, from 1.
+        keep: usize,
+        /// Of how many, above `keep`.
+        of: usize,
+        /// What is done with a weight whose inputs are no multiple of `of`.
+        #[serde(default)]
+        misfits: Misfits,
+    },
+}
+
+impl Default for Pattern {
+    fn default() -> Self {
+        Self::Unstructured { ratio: 0.5, scope: Scope::Global }
+    }
+}
+
+/// What is done with a weight that a pattern does not fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]

@@ -53,7 +53,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn weight(values: &[f32]) -> Weight {
-        Weight { name: String::new(), kind: Kind::Matrix, shape: vec![values.len(), 1], values: values.to_vec() }
+        Weight {
+            name: String::new(),
+            kind: Kind::Matrix,
+            shape: vec![values.len(), 1],
+            values: values.to_vec(),
+        }
     }
 
     #[test]

@@ -60,7 +60,11 @@ impl GradualPruningConfig {
         require("until", until, until > 0.0 && until <= 1.0, "a part of all steps, above 0, at most 1")?;
         require("from", from, from >= 0.0 && from < until, "a part of all steps, from 0, below `until`")?;
         if every == 0 {
-            return Err(ConfigError::value("every", "0 is too little", "a whole number of steps, at least 1"));
+            return Err(ConfigError::value(
+                "every",
+                "0 is too little",
+                "a whole number of steps, at least 1",
+            ));
         }
         Ok(())
     }

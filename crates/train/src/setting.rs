@@ -278,7 +278,11 @@ fn start(
             }
             (learner, newest.header.state, newest.passed_over)
         }
-        None => (learner(&config, init, begun, teacher, &device, pace.total_steps())?, State::default(), Vec::new()),
+        None => (
+            learner(&config, init, begun, teacher, &device, pace.total_steps())?,
+            State::default(),
+            Vec::new(),
+        ),
     };
     let told = taken.as_ref().filter(|_| state.step == 0).map(Taken::told);
     let mut session = Session {

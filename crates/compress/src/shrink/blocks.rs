@@ -119,7 +119,12 @@ fn cheapest(
     let choices: Vec<Vec<Run>> = match &mut ranked[..] {
         [] => Vec::new(),
         [only] => std::mem::take(only).into_iter().map(|run| vec![run]).collect(),
-        several => several.iter().map(|runs| runs.first().cloned()).collect::<Option<Vec<Run>>>().into_iter().collect(),
+        several => several
+            .iter()
+            .map(|runs| runs.first().cloned())
+            .collect::<Option<Vec<Run>>>()
+            .into_iter()
+            .collect(),
     };
     for runs in choices {
         if let Some(smaller) = without(site, whole, &experiment, &shapes, &runs)? {
@@ -191,9 +196,15 @@ mod tests {
     #[test]
     fn names_behind_a_run_move_up() {
         let run = Run { list: "backbone.blocks".to_owned(), first: 1, count: 2 };
-        assert_eq!(run.renamed("backbone.blocks.0.norm.gamma").as_deref(), Some("backbone.blocks.0.norm.gamma"));
+        assert_eq!(
+            run.renamed("backbone.blocks.0.norm.gamma").as_deref(),
+            Some("backbone.blocks.0.norm.gamma")
+        );
         assert_eq!(run.renamed("backbone.blocks.2.norm.gamma"), None);
-        assert_eq!(run.renamed("backbone.blocks.13.norm.gamma").as_deref(), Some("backbone.blocks.11.norm.gamma"));
+        assert_eq!(
+            run.renamed("backbone.blocks.13.norm.gamma").as_deref(),
+            Some("backbone.blocks.11.norm.gamma")
+        );
         assert_eq!(run.renamed("backbone.blocks_of.3.gamma").as_deref(), Some("backbone.blocks_of.3.gamma"));
         assert!(run.holds("backbone.blocks.1.x") && !run.holds("backbone.blocks.3.x"));
     }

@@ -123,11 +123,9 @@ impl ShrinkConfig {
 
 fn share(path: &str, given: Option<f64>) -> Result<(), ConfigError> {
     match given {
-        Some(given) if !(given > 0.0 && given < 1.0) => Err(ConfigError::value(
-            path,
-            format!("{given} is out of range"),
-            "a share above 0 and below 1",
-        )),
+        Some(given) if !(given > 0.0 && given < 1.0) => {
+            Err(ConfigError::value(path, format!("{given} is out of range"), "a share above 0 and below 1"))
+        }
         _ => Ok(()),
     }
 }

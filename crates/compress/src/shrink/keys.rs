@@ -18,10 +18,12 @@ pub(super) fn number(experiment: &Experiment, key: &str) -> Result<Option<usize>
     let path = key.replace('[', ".").replace(']', "");
     let mut parts = path.split('.');
     let first = parts.next().and_then(|part| table.get(part));
-    let found = first.and_then(|first| parts.try_fold(first, |at, part| match at {
-        toml::Value::Array(list) => part.parse::<usize>().ok().and_then(|index| list.get(index)),
-        other => other.get(part),
-    }));
+    let found = first.and_then(|first| {
+        parts.try_fold(first, |at, part| match at {
+            toml::Value::Array(list) => part.parse::<usize>().ok().and_then(|index| list.get(index)),
+            other => other.get(part),
+        })
+    });
     match found {
         None => Ok(None),
         Some(toml::Value::Integer(value)) if *value > 0 => Ok(usize::try_from(*value).ok()),
@@ -65,14 +67,18 @@ pub(super) fn number_of(site: &Site<'_>, whole: &mut Whole, key: &str) -> Result
                 }
             }
             Err(Error::Config(ConfigError::UnknownKey { known, nearest, .. })) => {
-                let remedy = nearest.map_or_else(|| "choose from these".to_owned(), |near| format!("did you mean `{near}`?"));
+                let remedy = nearest
+                    .map_or_else(|| "choose from these".to_owned(), |near| format!("did you mean `{near}`?"));
                 let problem = "the config has no such key";
                 return Err(Error::input(format!("`{key}`"), problem, format!("one of {known}"), remedy));
             }
             Err(error) => why = first_line(&error),
         }
     }
-    Err(refused(key, format!("the config leaves it out, and no number there makes the network that it is ({why})")))
+    Err(refused(
+        key,
+        format!("the config leaves it out, and no number there makes the network that it is ({why})"),
+    ))
 }
 
 /// A key that names nothing that can be cut.

@@ -34,7 +34,8 @@ pub(super) fn arrangements(ties: &[Tie]) -> impl Iterator<Item = Vec<usize>> + u
     sizes.dedup();
     let place: Vec<usize> =
         ties.iter().map(|tie| sizes.iter().position(|size| *size == tie.each).unwrap_or(0)).collect();
-    let alike = combinations(&sizes).take(TRIES).map(move |inner| place.iter().map(|place| inner[*place]).collect());
+    let alike =
+        combinations(&sizes).take(TRIES).map(move |inner| place.iter().map(|place| inner[*place]).collect());
     let all: Vec<usize> = ties.iter().map(|tie| tie.each).collect();
     let ways = all.iter().try_fold(1_usize, |ways, each| ways.checked_mul(divisors(*each).len()));
     let apart = ways.is_some_and(|ways| ways <= TRIES && all.len() > sizes.len());

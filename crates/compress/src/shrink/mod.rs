@@ -31,8 +31,8 @@ use ansatz_run::{Experiment, Masks};
 use self::choose::{Ranking, choose};
 pub use self::config::{BlocksConfig, Importance, ShrinkConfig, WidthConfig};
 use self::keys::{given, numbers};
-use self::site::{Site, Whole, flops, same};
 pub use self::site::Original;
+use self::site::{Site, Whole, flops, same};
 use self::width::Width;
 use crate::{is_any_quantized, weights};
 
@@ -86,7 +86,9 @@ impl ShrinkConfig {
             None => self.counts(&widths)?,
         };
         cut(&site, &mut whole, &widths, &counts)?;
-        for ((width, _), count) in widths.iter().zip(&counts).filter(|((width, _), count)| width.units > **count) {
+        for ((width, _), count) in
+            widths.iter().zip(&counts).filter(|((width, _), count)| width.units > **count)
+        {
             let was = width.values(width.units).into_iter().zip(width.values(*count));
             told.extend(was.map(|((key, from), (_, to))| format!("{key}: {from} → {to}")));
         }
@@ -111,7 +113,10 @@ impl ShrinkConfig {
             if let Some(other) = widths.iter().find(|other| other.meets(&width)) {
                 return Err(keys::refused(
                     width.key(),
-                    format!("its units and those of `{}` share a weight's axis: cut them in two steps", other.key()),
+                    format!(
+                        "its units and those of `{}` share a weight's axis: cut them in two steps",
+                        other.key()
+                    ),
                 ));
             }
             widths.push(width);
@@ -122,7 +127,8 @@ impl ShrinkConfig {
     /// The widths with their units by importance.
     fn ranked(&self, site: &Site<'_>, whole: &Whole, widths: Vec<Width>) -> Result<Vec<(Width, Ranking)>> {
         let model = site.filled(&whole.experiment, &whole.tensors)?;
-        let kinds: BTreeMap<_, _> = weights(&model).into_iter().map(|weight| (weight.name, weight.kind)).collect();
+        let kinds: BTreeMap<_, _> =
+            weights(&model).into_iter().map(|weight| (weight.name, weight.kind)).collect();
         let rank = |width: Width| {
             let ranking = Ranking::new(&width.importance(&whole.tensors, &kinds, self.importance));
             (width, ranking)

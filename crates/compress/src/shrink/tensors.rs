@@ -55,7 +55,8 @@ impl Tensors {
 
     /// The first name that one of both lacks.
     pub(super) fn unshared<'a>(&'a self, other: &'a Self) -> Option<&'a str> {
-        let lacking = |these: &'a Self, those: &Self| these.0.keys().find(|name| !those.0.contains_key(*name));
+        let lacking =
+            |these: &'a Self, those: &Self| these.0.keys().find(|name| !those.0.contains_key(*name));
         lacking(self, other).or_else(|| lacking(other, self)).map(String::as_str)
     }
 

@@ -103,9 +103,15 @@ fn gated_units_go_from_both_halves_and_the_rest_is_the_masked_network() {
     kept.sort_unstable();
     let after = Tensors::read(&shrunk.model);
     let columns: Vec<usize> = kept.iter().copied().chain(kept.iter().map(|unit| 6 + unit)).collect();
-    let expected: Vec<f32> = (0..5).flat_map(|row| columns.iter().map(move |column| (row, *column))).map(|(row, column)| gate[row * 12 + column]).collect();
+    let expected: Vec<f32> = (0..5)
+        .flat_map(|row| columns.iter().map(move |column| (row, *column)))
+        .map(|(row, column)| gate[row * 12 + column])
+        .collect();
     assert_eq!(values(&after, "backbone.gate.weight"), expected);
-    assert_eq!(values(&after, "backbone.gate.bias"), columns.iter().map(|column| bias[*column]).collect::<Vec<_>>());
+    assert_eq!(
+        values(&after, "backbone.gate.bias"),
+        columns.iter().map(|column| bias[*column]).collect::<Vec<_>>()
+    );
     // The naive form: the whole network, in which the outputs of the other units are nothing.
     let silent: Vec<usize> = units[3..].to_vec();
     let mut masked = before.clone();
@@ -118,7 +124,8 @@ fn gated_units_go_from_both_halves_and_the_rest_is_the_masked_network() {
 #[test]
 fn heads_go_whole() {
     let subject = Subject::new();
-    let shrunk = subject.shrink("widths = [{ key = 'backbone.heads', keep = 0.5 }]\nimportance = 'l1'").unwrap();
+    let shrunk =
+        subject.shrink("widths = [{ key = 'backbone.heads', keep = 0.5 }]\nimportance = 'l1'").unwrap();
     let (before, after) = (Tensors::read(&subject.model), Tensors::read(&shrunk.model));
     let (scale, kept) = (values(&before, "backbone.scale"), values(&after, "backbone.scale"));
     let heads: Vec<usize> =
@@ -192,7 +199,8 @@ fn the_block_that_does_least_is_left_out() {
     let shrunk = subject.shrink("blocks = [{ key = 'backbone.depth', drop = 1 }]").unwrap();
     let (before, after) = (Tensors::read(&subject.model), Tensors::read(&shrunk.model));
     assert_eq!(subject.number(&shrunk, "backbone.depth"), 2);
-    let left_out: usize = shrunk.told[0].trim_start_matches("backbone.blocks: without block ").parse().unwrap();
+    let left_out: usize =
+        shrunk.told[0].trim_start_matches("backbone.blocks: without block ").parse().unwrap();
     let others: Vec<usize> = (0..3).filter(|block| *block != left_out).collect();
     for (number, block) in others.iter().enumerate() {
         let name = |number: usize| format!("backbone.blocks.{number}.first.weight");
@@ -213,10 +221,16 @@ fn the_block_that_does_least_is_left_out() {
     };
     assert!(others.iter().all(|block| cost(*block) >= cost(left_out)));
     // What was pruned of the blocks that stay goes with them.
-    let expected: Vec<(usize, bool)> =
-        others.iter().enumerate().filter(|(_, block)| **block > 0).map(|(number, block)| (number, *block == 1)).collect();
+    let expected: Vec<(usize, bool)> = others
+        .iter()
+        .enumerate()
+        .filter(|(_, block)| **block > 0)
+        .map(|(number, block)| (number, *block == 1))
+        .collect();
     let found: Vec<(usize, bool)> = (0..2)
-        .filter_map(|number| Some((number, shrunk.masks.get(&format!("backbone.blocks.{number}.first.weight"))?.kept[0])))
+        .filter_map(|number| {
+            Some((number, shrunk.masks.get(&format!("backbone.blocks.{number}.first.weight"))?.kept[0]))
+        })
         .collect();
     assert_eq!(found, expected);
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Backbone, BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Component, DataModel, Encoder,
-    Error, FeatureSpec, Features, Head, Inputs, Layer, OpenData, Places, Preparation, Registry, Result, Scorer,
-    Stem, Target, Targets, TaskConfig,
+    Backbone, BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Component, DataModel,
+    Encoder, Error, FeatureSpec, Features, Head, Inputs, Layer, OpenData, Places, Preparation, Registry,
+    Result, Scorer, Stem, Target, Targets, TaskConfig,
 };
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -128,7 +128,13 @@ impl Backbone for Body {
 
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer> {
         let flops = 2 * (input.length * self.num_params()) as u64;
-        vec![Layer { name: String::new(), output: input.to_string(), parameters: self.num_params(), flops, activations: 0 }]
+        vec![Layer {
+            name: String::new(),
+            output: input.to_string(),
+            parameters: self.num_params(),
+            flops,
+            activations: 0,
+        }]
     }
 }
 
@@ -228,7 +234,8 @@ pub(super) fn registry() -> Registry {
 
 /// Sixteen examples.
 pub(super) fn batch() -> Batch {
-    let values: Vec<f32> = (0..16 * LENGTH * WIDTH).map(|index| ((index * 37 % 101) as f32 / 50.0) - 1.0).collect();
+    let values: Vec<f32> =
+        (0..16 * LENGTH * WIDTH).map(|index| ((index * 37 % 101) as f32 / 50.0) - 1.0).collect();
     let data = TensorData::new(values, [16, LENGTH, WIDTH]);
     Batch { examples: 16, inputs: vec![("points".to_owned(), data)], targets: Targets::Unknown }
 }

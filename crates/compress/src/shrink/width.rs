@@ -60,7 +60,9 @@ impl Width {
 
     /// Whether an axis of a weight belongs to both.
     pub(super) fn meets(&self, other: &Self) -> bool {
-        self.ties.iter().any(|tie| other.ties.iter().any(|its| (&tie.name, tie.axis) == (&its.name, its.axis)))
+        self.ties
+            .iter()
+            .any(|tie| other.ties.iter().any(|its| (&tie.name, tie.axis) == (&its.name, its.axis)))
     }
 
     /// The same tensors with the units `order` in this order.
@@ -88,8 +90,11 @@ impl Width {
         kinds: &BTreeMap<String, Kind>,
         by: Importance,
     ) -> Vec<f64> {
-        let matrices: Vec<&Tie> =
-            self.ties.iter().filter(|tie| tensors.shape(&tie.name).is_some_and(|shape| shape.len() > 1)).collect();
+        let matrices: Vec<&Tie> = self
+            .ties
+            .iter()
+            .filter(|tie| tensors.shape(&tie.name).is_some_and(|shape| shape.len() > 1))
+            .collect();
         let comes_in = |tie: &&&Tie| kinds.get(&tie.name).is_some_and(|kind| kind.output_axis() == tie.axis);
         let coming: Vec<&Tie> = matrices.iter().filter(comes_in).copied().collect();
         let meant = match by {
@@ -106,7 +111,8 @@ impl Width {
         for tie in meant {
             let sums = tensors.sums(&tie.name, tie.axis, measure);
             for (unit, found) in found.iter_mut().enumerate() {
-                *found += tie.places(self.units, &[unit]).iter().filter_map(|place| sums.get(*place)).sum::<f64>();
+                *found +=
+                    tie.places(self.units, &[unit]).iter().filter_map(|place| sums.get(*place)).sum::<f64>();
             }
         }
         if by == Importance::L2 {
@@ -202,7 +208,9 @@ impl Width {
 
     /// Shows that a network of `fewer` units says what the whole one says when the others are zero.
     fn prove(&self, site: &Site<'_>, whole: &Whole, fewer: usize) -> Result<()> {
-        let kept: Vec<usize> = (0..self.units).filter(|unit| unit * fewer / self.units != (unit + 1) * fewer / self.units).collect();
+        let kept: Vec<usize> = (0..self.units)
+            .filter(|unit| unit * fewer / self.units != (unit + 1) * fewer / self.units)
+            .collect();
         let cut = self.select(whole.tensors.clone(), &kept);
         let cut = site.said(&site.changed(&whole.experiment, &self.values(fewer))?, &cut)?;
         let silent = site.said(&whole.experiment, &self.silence(whole.tensors.clone(), &kept))?;
