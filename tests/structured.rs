@@ -141,7 +141,8 @@ fn blocks_are_left_out_one_by_one_or_as_the_pattern_repeats() {
 #[test]
 fn what_something_else_depends_on_is_refused() {
     for (stem, backbone, config, problem) in [
-        (PATCHES, ATTENTION, "widths = [{ key = 'backbone.width', keep = 0.5 }]", "a norm spans them"),
+        (PATCHES, ATTENTION, "widths = [{ key = 'backbone.width', keep = 0.5 }]", "interchangeable"),
+        (PATCHES, LSTM, "widths = [{ key = 'backbone.width', keep = 0.5 }]", "a norm spans them"),
         (
             PATCHES,
             GROUPED,

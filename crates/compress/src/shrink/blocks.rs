@@ -67,7 +67,8 @@ pub(super) fn leave_out(site: &Site<'_>, whole: &mut Whole, config: &BlocksConfi
         let runs = (1..=left).filter(|count| left.is_multiple_of(*count));
         let mut found = None;
         for count in runs {
-            found = cheapest(site, whole, &config.key, blocks - config.drop + left, count)?;
+            let now = blocks - config.drop + left;
+            found = cheapest(site, whole, (&config.key, now), count, count == left)?;
             if found.is_some() {
                 left -= count;
                 break;
@@ -91,13 +92,14 @@ pub(super) fn leave_out(site: &Site<'_>, whole: &mut Whole, config: &BlocksConfi
     Ok(told)
 }
 
-/// The network without `count` of its `blocks` blocks, and which they were.
+/// The network without a run of `count` of its blocks, whose number stands at a key, and which they were. Unless `any`
+/// will do, half of all runs must fit: where a pattern repeats, a shorter run than the pattern fits at the end alone.
 fn cheapest(
     site: &Site<'_>,
     whole: &Whole,
-    key: &str,
-    blocks: usize,
+    (key, blocks): (&str, usize),
     count: usize,
+    any: bool,
 ) -> Result<Option<(Whole, Vec<Run>)>> {
     let experiment = site.changed(&whole.experiment, &[(key.to_owned(), blocks - count)])?;
     let Ok(model) = site.build(&experiment) else { return Ok(None) };
@@ -111,6 +113,9 @@ fn cheapest(
                 let silent = silenced(&whole.tensors, std::slice::from_ref(&run));
                 runs.push((site.loss(&whole.experiment, &silent)?, run));
             }
+        }
+        if !any && 2 * runs.len() <= before - count {
+            return Ok(None);
         }
         runs.sort_by(|a, b| a.0.total_cmp(&b.0));
         ranked.push(runs.into_iter().map(|(_, run)| run).collect::<Vec<_>>());

@@ -65,17 +65,24 @@ fn divisors(number: usize) -> Vec<usize> {
     found
 }
 
-/// Numbers below `count` in an order that only chance could make a layout right by: Fisher and Yates's shuffle, with
-/// Knuth's linear congruential numbers (MMIX).
-pub(super) fn shuffled(count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
+/// Orders of `count` units to try: one at random, so that a wrong layout is soon found out, and two from which all others
+/// are made, the units moved on by one and the first two of them exchanged.
+pub(super) fn orders(count: usize) -> [Vec<usize>; 3] {
+    let straight: Vec<usize> = (0..count).collect();
+    let (mut moved, mut exchanged) = (straight.clone(), straight.clone());
+    moved.rotate_left(1.min(count));
+    if count > 1 {
+        exchanged.swap(0, 1);
+    }
+    [shuffled(straight), moved, exchanged]
+}
+
+/// Fisher and Yates's shuffle, with Knuth's linear congruential numbers (MMIX).
+fn shuffled(mut order: Vec<usize>) -> Vec<usize> {
     let mut state = 1_u64;
-    for last in (1..count).rev() {
+    for last in (1..order.len()).rev() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         order.swap(last, (state >> 33) as usize % (last + 1));
-    }
-    if order.is_sorted() {
-        order.rotate_left(1);
     }
     order
 }
@@ -105,12 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_never_the_one_that_is_there() {
+    fn orders_hold_every_unit_once_and_two_of_them_move_some() {
         for count in 2..40 {
-            let mut order = shuffled(count);
-            assert!(!order.is_sorted(), "{count}");
-            order.sort_unstable();
-            assert!(order.into_iter().eq(0..count));
+            let orders = orders(count);
+            assert!(!orders[1].is_sorted() && !orders[2].is_sorted(), "{count}");
+            for mut order in orders {
+                order.sort_unstable();
+                assert!(order.into_iter().eq(0..count));
+            }
         }
+        assert!(!orders(24)[0].is_sorted());
     }
 }

@@ -6,7 +6,7 @@ use ansatz_core::{Error, Result};
 
 use super::config::Importance;
 use super::keys::{first_line, number_of, refused};
-use super::layout::{Tie, arrangements, shuffled};
+use super::layout::{Tie, arrangements, orders};
 use super::site::{Site, Whole, same};
 use super::tensors::Tensors;
 use crate::Kind;
@@ -55,7 +55,7 @@ impl Width {
 
     /// Its name in messages: the first key.
     pub(super) fn key(&self) -> &str {
-        self.numbers.first().map_or("", |(key, _)| key)
+        self.numbers.first().map_or("", |(key, _)| key.as_str())
     }
 
     /// Whether an axis of a weight belongs to both.
@@ -191,11 +191,18 @@ impl Width {
 
     /// Finds how the units lie along their axes: in another order they must give the same outputs.
     fn arrange(&mut self, site: &Site<'_>, whole: &Whole) -> Result<()> {
-        let order = shuffled(self.units);
+        let orders = orders(self.units);
         for arrangement in arrangements(&self.ties) {
             self.ties.iter_mut().zip(arrangement).for_each(|(tie, inner)| tie.inner = inner);
-            let tensors = self.select(whole.tensors.clone(), &order);
-            if same(&whole.outputs, &site.said(&whole.experiment, &tensors)?) {
+            let mut interchangeable = true;
+            for order in &orders {
+                let tensors = self.select(whole.tensors.clone(), order);
+                interchangeable = same(&whole.outputs, &site.said(&whole.experiment, &tensors)?);
+                if !interchangeable {
+                    break;
+                }
+            }
+            if interchangeable {
                 return Ok(());
             }
         }
