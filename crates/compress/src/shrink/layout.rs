@@ -37,16 +37,14 @@ pub(super) fn arrangements(ties: &[Tie]) -> impl Iterator<Item = Vec<usize>> + u
     let alike =
         combinations(&sizes).take(TRIES).map(move |inner| place.iter().map(|place| inner[*place]).collect());
     let all: Vec<usize> = ties.iter().map(|tie| tie.each).collect();
-    let ways = all.iter().try_fold(1_usize, |ways, each| ways.checked_mul(divisors(*each).len()));
-    let apart = ways.is_some_and(|ways| ways <= TRIES && all.len() > sizes.len());
+    let apart = ways(&all) <= TRIES && ways(&all) > ways(&sizes);
     alike.chain(apart.then(|| combinations(&all)).into_iter().flatten())
 }
 
 /// A divisor of each of `numbers`, in all ways.
 fn combinations(numbers: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
     let choices: Vec<Vec<usize>> = numbers.iter().map(|number| divisors(*number)).collect();
-    let ways = choices.iter().fold(1_usize, |ways, choice| ways.saturating_mul(choice.len()));
-    (0..ways).map(move |mut way| {
+    (0..ways(numbers)).map(move |mut way| {
         let pick = |choice: &Vec<usize>| {
             let picked = choice[way % choice.len()];
             way /= choice.len();
@@ -54,6 +52,11 @@ fn combinations(numbers: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
         };
         choices.iter().map(pick).collect()
     })
+}
+
+/// How many ways there are to choose a divisor of each of `numbers`.
+fn ways(numbers: &[usize]) -> usize {
+    numbers.iter().fold(1, |ways, number| ways.saturating_mul(divisors(*number).len()))
 }
 
 /// The divisors of `number`: the number itself, 1, and then the others.
