@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::program::{Program, workspace};
 
-const RECIPES: [&str; 15] = [
+const RECIPES: [&str; 17] = [
     "int8",
     "int8-static",
     "int4",
@@ -15,7 +15,9 @@ const RECIPES: [&str; 15] = [
     "gptq-int3",
     "qat-int3",
     "prune-80",
+    "gradual-90",
     "prune-2-4",
+    "half-flops",
     "wanda-50",
     "wanda-2-4",
     "sparse-gpt-50",
@@ -79,6 +81,7 @@ fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
                 let lost = figure(&stages[1], "quality") - figure(last, "quality");
                 assert!(lost.abs() < 0.02, "{name}: {stages:?}");
             }
+            "gradual-90" => {}
             _ if stages.len() == 2 => {}
             _ => assert!(figure(&stages[2], "quality") > figure(&stages[1], "quality"), "{name}: {stages:?}"),
         }
@@ -215,7 +218,18 @@ fn recipes_that_do_not_fit_are_refused_before_any_work() {
     let good = "[[step]]\nkind = 'prune'\n";
     for (text, problem) in [
         ("", "the recipe has no steps"),
-        ("[[step]]\nkind = 'shrink'", "unknown step `shrink`"),
+        ("[[step]]\nkind = 'squeeze'", "unknown step `squeeze`"),
+        ("[[step]]\nkind = 'shrink'\nflops = 0.001", "with every width at its least"),
+        (
+            "[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.widht', keep = 0.5 }]",
+            "did you mean `width`",
+        ),
+        (
+            "[[step]]\nkind = 'shrink'\nwidths = [{ key = 'backbone.width', keep = 1 }]",
+            "keep`: 1 is out of range",
+        ),
+        ("[[step]]\nkind = 'quantize'\n[[step]]\nkind = 'shrink'\nflops = 0.5", "behind all that shrink"),
+        ("[[step]]\nkind = 'fine-tune'\ntrain = { prune = { ratio = 1 } }", "step[0].train.prune.ratio"),
         ("[[step]]\nkind = 'prune'\npattern = { unstructured = { ratio = 1.0 } }", "above 0 and below 1"),
         ("[[step]]\nkind = 'prune'\nonly = ['backbon']", "did you mean `backbone`"),
         ("[[step]]\nkind = 'prune'\npattern = { n-of-m = { keep = 3, of = 7 } }", "no multiple of 7"),

@@ -18,6 +18,7 @@ mod resume;
 mod road;
 mod series_classes;
 mod start;
+mod structured;
 mod vision;
 
 #[cfg(feature = "ndarray")]

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use ansatz_core::{ConfigError, Error, Result};
-use ansatz_run::{Mask, Masks};
+use ansatz_run::{Mask, Masks, Place, Scope};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrate::{CalibrationConfig, Examples, Hessian, Norms, Unseen, one_by_one, refuse_unseen};
-use crate::prune::{Pattern, PruneConfig, Scope};
+use crate::prune::{Pattern, PruneConfig};
 use crate::sparse_gpt::sparse_gpt;
-use crate::weights::Path;
 use crate::{Weight, weights};
 
 /// By what it is decided which values are left out.
@@ -150,12 +149,12 @@ impl PruneConfig {
 /// The same module with other values of these weights.
 fn replace<M: Module>(module: M, made: BTreeMap<String, Pruned>) -> M {
     struct Replacing {
-        path: Path,
+        place: Place,
         made: BTreeMap<String, Pruned>,
     }
     impl ModuleMapper for Replacing {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let Some(Pruned { values, .. }) = self.made.remove(&self.path.name()) else { return param };
+            let Some(Pruned { values, .. }) = self.made.remove(&self.place.name()) else { return param };
             param.map(|tensor| {
                 let learns = tensor.is_require_grad();
                 let data = TensorData::new(values, tensor.dims());
@@ -164,11 +163,11 @@ fn replace<M: Module>(module: M, made: BTreeMap<String, Pruned>) -> M {
             })
         }
         fn enter_module(&mut self, name: &str, container: &str) {
-            self.path.enter(name, container);
+            self.place.enter(name, container);
         }
         fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.exit();
+            self.place.exit();
         }
     }
-    module.map(&mut Replacing { path: Path::default(), made })
+    module.map(&mut Replacing { place: Place::default(), made })
 }

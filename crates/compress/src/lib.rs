@@ -2,8 +2,9 @@
 //!
 //! What is compressed are the matrices of linear layers and the kernels of convolutions of any burn module, ours or not,
 //! by the dotted paths of its parameters; biases, norms and tables stay as they are. [`PruneConfig`] says which values
-//! are left out and gives [`ansatz_run::Masks`]; [`QuantizeConfig`] turns values into whole numbers with scales. Both are
-//! steps of a recipe, and both can be called from Rust:
+//! are left out and gives [`ansatz_run::Masks`]; [`QuantizeConfig`] turns values into whole numbers with scales;
+//! [`ShrinkConfig`] cuts whole units out, which needs the config that the network was built from. All are steps of a
+//! recipe, and can be called from Rust:
 //!
 //! ```
 //! # use ansatz_compress::*;
@@ -38,23 +39,24 @@ mod compensate;
 mod criterion;
 mod gptq;
 mod histogram;
-mod layers;
 mod method;
 mod prune;
 mod quantize;
 mod ranges;
 mod rounding;
+mod shrink;
 mod sparse_gpt;
 mod weights;
 
 pub use ansatz_ops::{Kind, Scales, Ungrouped};
+pub use ansatz_run::{Layers, Scope, Weight, weights};
 pub use calibrate::{
     CalibrationConfig, Examples, Hessian, Norms, Statistic, Unseen, check_seen, columns, gather,
 };
 pub use criterion::Criterion;
-pub use layers::Layers;
 pub use method::Method;
-pub use prune::{Misfits, Pattern, PruneConfig, Scope};
+pub use prune::{Misfits, Pattern, PruneConfig};
 pub use quantize::QuantizeConfig;
 pub use ranges::{Activations, RangeMethod, RangesConfig};
-pub use weights::{Weight, is_any_quantized, weights, zeros};
+pub use shrink::{BlocksConfig, Importance, Original, ShrinkConfig, Shrunk, WidthConfig};
+pub use weights::{is_any_quantized, zeros};

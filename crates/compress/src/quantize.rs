@@ -2,7 +2,7 @@
 
 use ansatz_core::{ConfigError, Error, Result};
 use ansatz_ops::{Granularity, Scales, quantized};
-use ansatz_run::{check_groups, check_rounding};
+use ansatz_run::{Place, check_groups, check_rounding};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
@@ -13,7 +13,6 @@ use crate::calibrate::CalibrationConfig;
 use crate::method::Method;
 use crate::ranges::Activations;
 use crate::rounding::{Rounded, round};
-use crate::weights::Path;
 use crate::{Layers, Weight, weights};
 
 /// Rounds weights to whole numbers with scales, symmetric about 0.
@@ -122,26 +121,26 @@ impl QuantizeConfig {
 
 /// The same module with these weights, by their names.
 pub(crate) fn quantized_as<M: Module>(module: M, rounded: BTreeMap<String, (Rounded, Granularity)>) -> M {
-    module.map(&mut Quantizing { path: Path::default(), rounded })
+    module.map(&mut Quantizing { place: Place::default(), rounded })
 }
 
 struct Quantizing {
-    path: Path,
+    place: Place,
     rounded: BTreeMap<String, (Rounded, Granularity)>,
 }
 
 impl ModuleMapper for Quantizing {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((Rounded { codes, scales }, per)) = self.rounded.remove(&self.path.name()) else {
+        let Some((Rounded { codes, scales }, per)) = self.rounded.remove(&self.place.name()) else {
             return param;
         };
         param.map(|weight| quantized(&codes, weight.dims(), &scales, per, &weight.device()))
     }
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
+        self.place.exit();
     }
 }
 

@@ -127,8 +127,9 @@ impl Choice for Sparing<'_> {
 mod tests {
     use super::*;
     use crate::Kind;
+    use crate::Scope;
     use crate::compensate::tests::{alike, inverse};
-    use crate::prune::{Misfits, Scope};
+    use crate::prune::Misfits;
     use proptest::prelude::*;
 
     fn weight(kind: Kind, shape: &[usize], values: &[f32]) -> Weight {

@@ -1,108 +1,8 @@
-//! The weights of a module that can be compressed.
+//! What is known of the weights of a module.
 
-use ansatz_ops::{Kind, dense, is_quantized};
+use ansatz_ops::{dense, is_quantized};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-
-/// A weight that can be compressed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Weight {
-    /// Its dotted path in the module.
-    pub name: String,
-    /// What it is.
-    pub kind: Kind,
-    /// Its sizes.
-    pub shape: Vec<usize>,
-    /// Its values, row-major.
-    pub values: Vec<f32>,
-}
-
-impl Weight {
-    /// The axis of the inputs.
-    pub(crate) fn input_axis(&self) -> usize {
-        match self.kind {
-            Kind::Matrix => 0,
-            Kind::Kernel => 1,
-        }
-    }
-
-    /// How many inputs there are.
-    pub fn inputs(&self) -> usize {
-        self.shape[self.input_axis()]
-    }
-
-    /// How many outputs there are.
-    pub fn outputs(&self) -> usize {
-        self.shape[1 - self.input_axis()]
-    }
-
-    /// How many values each output has: its inputs, of a kernel with their windows.
-    pub(crate) fn columns(&self) -> usize {
-        match self.kind {
-            Kind::Matrix => self.shape[0],
-            Kind::Kernel => self.shape[1..].iter().product(),
-        }
-    }
-
-    /// Where the value of an output and one of its columns stands.
-    pub(crate) fn index(&self, output: usize, column: usize) -> usize {
-        match self.kind {
-            Kind::Matrix => column * self.shape[1] + output,
-            Kind::Kernel => output * self.columns() + column,
-        }
-    }
-}
-
-/// The weights of `module` that can be compressed, in the module's order: those of burn's and our linear layers and of
-/// their convolutions, unless they are quantized already.
-pub fn weights<M: Module>(module: &M) -> Vec<Weight> {
-    let mut reader = Reader::default();
-    module.visit(&mut reader);
-    reader.weights
-}
-
-/// The path to a parameter, and the struct that the last part of it is a field of.
-#[derive(Debug, Default)]
-pub(crate) struct Path(Vec<(String, String)>);
-
-impl Path {
-    pub(crate) fn enter(&mut self, name: &str, container: &str) {
-        self.0.push((name.to_owned(), container.to_owned()));
-    }
-
-    pub(crate) fn exit(&mut self) {
-        self.0.pop();
-    }
-
-    pub(crate) fn name(&self) -> String {
-        self.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
-    }
-
-    fn kind(&self) -> Option<Kind> {
-        self.0.last().and_then(|(name, container)| Kind::of(name, container))
-    }
-}
-
-#[derive(Default)]
-struct Reader {
-    path: Path,
-    weights: Vec<Weight>,
-}
-
-impl ModuleVisitor for Reader {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(kind) = self.path.kind().filter(|_| !is_quantized(&param.val())) else { return };
-        let data = param.val().into_data().convert::<f32>();
-        let Ok(values) = data.try_to_vec() else { return };
-        self.weights.push(Weight { name: self.path.name(), kind, shape: param.dims().to_vec(), values });
-    }
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.exit();
-    }
-}
 
 /// Whether a weight of `module` is quantized.
 pub fn is_any_quantized<M: Module>(module: &M) -> bool {
@@ -136,6 +36,7 @@ pub fn zeros<M: Module>(module: &M) -> usize {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use ansatz_run::weights;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
     use burn::tensor::Device;

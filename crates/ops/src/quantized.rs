@@ -55,6 +55,19 @@ impl Kind {
             _ => None,
         }
     }
+
+    /// The axis of the inputs.
+    pub fn input_axis(self) -> usize {
+        match self {
+            Self::Matrix => 0,
+            Self::Kernel => 1,
+        }
+    }
+
+    /// The axis of the outputs.
+    pub fn output_axis(self) -> usize {
+        1 - self.input_axis()
+    }
 }
 
 /// The axes of outputs and inputs.

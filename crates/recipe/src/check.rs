@@ -1,16 +1,24 @@
 //! Whether a recipe fits a run, before any work starts.
 
-use ansatz_compress::{CalibrationConfig, Examples, Unseen, Weight, check_seen, is_any_quantized, weights};
-use ansatz_core::{Batch, Error, Result};
-use ansatz_run::{Experiment, Trained};
+use ansatz_compress::{
+    CalibrationConfig, Examples, Original, ShrinkConfig, Unseen, Weight, check_seen, is_any_quantized,
+    weights,
+};
+use ansatz_core::{Batch, Error, Model, Result};
+use ansatz_run::{Experiment, Masks, Trained};
+use burn::module::Module;
 
 use crate::examples::{first_example, forward, no_examples};
+use crate::shrink::some_of;
 use crate::training::Lesson;
 use crate::{Recipe, Step, Workshop};
 
 /// A network on its way through the recipe, as far as can be known without doing it.
 struct Expected {
     experiment: Experiment,
+    /// Of the shape that it will have, its weights those of the original, or drawn.
+    model: Model,
+    /// Those of them that are still floats.
     weights: Vec<Weight>,
     quantized: bool,
     /// One of the training part.
@@ -29,6 +37,7 @@ pub(crate) fn check(recipe: &Recipe, original: &Trained, workshop: &Workshop<'_>
     let data = original.plan.data.open(workshop.places)?;
     let mut expected = Expected {
         experiment: original.experiment.clone(),
+        model: original.model.clone(),
         weights: weights(&original.model),
         quantized: is_any_quantized(&original.model),
         example: first_example(&*data)?,
@@ -45,11 +54,12 @@ impl Expected {
         match step {
             Step::Prune(config) => {
                 let selected = config.select(self.weights.clone())?;
-                self.calibrate(config.calibration(), &selected, original, workshop)
+                self.calibrate(config.calibration(), &selected, workshop)
             }
+            Step::Shrink(config) => self.shrink(config, workshop),
             Step::Quantize(config) => {
                 let selected = config.select(self.weights.clone())?;
-                self.calibrate(config.calibration(), &selected, original, workshop)?;
+                self.calibrate(config.calibration(), &selected, workshop)?;
                 for done in selected {
                     self.weights.retain(|weight| weight.name != done.name);
                 }
@@ -66,11 +76,12 @@ impl Expected {
 
     fn learn(&mut self, lesson: Lesson, workshop: &Workshop<'_>) -> Result<()> {
         if lesson.goes_on {
-            self.still_float()?;
+            self.still_float("training on with weights that are quantized would undo it", "train")?;
         }
         let model = ansatz_train::check(&lesson.experiment, &workshop.setting(Vec::new()))?;
         if !lesson.goes_on {
             self.weights = weights(&model);
+            self.model = model.valid();
             self.quantized = false;
             self.student = true;
         }
@@ -84,7 +95,6 @@ impl Expected {
         &self,
         calibration: Option<CalibrationConfig>,
         selected: &[Weight],
-        original: &Trained,
         workshop: &Workshop<'_>,
     ) -> Result<()> {
         let Some(calibration) = calibration.filter(|_| !self.student) else { return Ok(()) };
@@ -94,17 +104,35 @@ impl Expected {
         }
         let forward = forward(workshop);
         let examples = Examples { batches: std::slice::from_ref(example), forward: &forward };
-        check_seen(&original.model, &examples, selected)
+        check_seen(&self.model, &examples, selected)
     }
 
-    fn still_float(&self) -> Result<()> {
+    /// Shrinks what stands for the network, so that later steps are looked at with the sizes that they will find.
+    fn shrink(&mut self, config: &ShrinkConfig, workshop: &Workshop<'_>) -> Result<()> {
+        self.still_float("units are cut out of weights that are floats", "shrink")?;
+        let data = self.experiment.plan(workshop.registry)?.data.open(workshop.places)?;
+        let shrunk = config.shrink(Original {
+            registry: workshop.registry,
+            encoder: data.encoder(),
+            experiment: &self.experiment,
+            model: &self.model,
+            masks: &Masks::default(),
+            batch: &some_of(&*data)?,
+            device: workshop.device,
+        })?;
+        self.weights = weights(&shrunk.model);
+        (self.experiment, self.model) = (shrunk.experiment, shrunk.model);
+        Ok(())
+    }
+
+    fn still_float(&self, problem: &str, kind: &str) -> Result<()> {
         if !self.quantized {
             return Ok(());
         }
         Err(Error::input(
             "the order of the steps",
-            "training on with weights that are quantized would undo it",
-            "steps that quantize behind all that train",
+            problem,
+            format!("steps that quantize behind all that {kind}"),
             "move it to the end of the recipe, or begin with a run that is not quantized",
         ))
     }

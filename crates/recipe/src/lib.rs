@@ -21,6 +21,7 @@ mod mixed;
 mod part;
 mod recipe;
 mod sensitivity;
+mod shrink;
 mod stages;
 mod step;
 mod training;

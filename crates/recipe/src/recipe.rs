@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ansatz_compress::{PruneConfig, QuantizeConfig};
+use ansatz_compress::{PruneConfig, QuantizeConfig, ShrinkConfig};
 use ansatz_core::{ConfigError, Error, Result, nearest, parse};
 use ansatz_run::Patch;
 use schemars::JsonSchema;
@@ -24,6 +24,8 @@ pub struct Recipe {
 pub enum Step {
     /// Leaves out the values that matter least.
     Prune(PruneConfig),
+    /// Cuts whole units out, so that a smaller network of the same kind comes out.
+    Shrink(ShrinkConfig),
     /// Rounds weights to few bits.
     Quantize(QuantizeConfig),
     /// Trains on, while what was pruned stays zero.
@@ -40,12 +42,13 @@ struct Outline {
 }
 
 impl Step {
-    const KINDS: [&'static str; 4] = ["prune", "quantize", "fine-tune", "distill"];
+    const KINDS: [&'static str; 5] = ["prune", "shrink", "quantize", "fine-tune", "distill"];
 
     /// The name in recipes.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Prune(_) => "prune",
+            Self::Shrink(_) => "shrink",
             Self::Quantize(_) => "quantize",
             Self::FineTune(_) => "fine-tune",
             Self::Distill(_) => "distill",
@@ -62,6 +65,7 @@ impl Step {
         };
         match kind.as_str() {
             "prune" => checked(table, PruneConfig::check).map(PruneConfig::complete).map(Self::Prune),
+            "shrink" => checked(table, ShrinkConfig::check).map(Self::Shrink),
             "quantize" => {
                 checked(table, QuantizeConfig::check).map(QuantizeConfig::complete).map(Self::Quantize)
             }
@@ -162,10 +166,11 @@ mod tests {
         let text = "[[step]]\nkind = \"prune\"\npattern = { unstructured = { ratio = 0.8 } }\n\
                     [[step]]\nkind = \"fine-tune\"\ntrain = { epochs = 2 }\n\
                     [[step]]\nkind = \"distill\"\nstudent = \"small.toml\"\n\
+                    [[step]]\nkind = \"shrink\"\nflops = 0.5\nblocks = [{ key = \"backbone.depth\", drop = 1 }]\n\
                     [[step]]\nkind = \"quantize\"\nbits = 4\nscales = { group = { size = 32 } }\n";
         let recipe = Recipe::from_toml(text, &[]).unwrap();
         let kinds: Vec<_> = recipe.step.iter().map(Step::kind).collect();
-        assert_eq!(kinds, ["prune", "fine-tune", "distill", "quantize"]);
+        assert_eq!(kinds, ["prune", "fine-tune", "distill", "shrink", "quantize"]);
         assert_eq!(Recipe::from_toml(&recipe.render().unwrap(), &[]).unwrap(), recipe);
     }
 
@@ -197,6 +202,8 @@ mod tests {
             ("[[step]]\nkind = \"prune\"\npattern = { unstructured = { ratio = 1 } }", "unstructured.ratio"),
             ("[[step]]\nkind = \"quantize\"\ncalibration = { examples = 9 }", "`step[0].calibration`"),
             ("[[step]]\nkind = \"prune\"\ncriterion = \"wanda\"", "`step[0].pattern.unstructured.scope`"),
+            ("[[step]]\nkind = \"shrink\"", "`step[0]`: it says nothing to cut"),
+            ("[[step]]\nkind = \"shrink\"\nflops = 1.5", "`step[0].flops`: 1.5 is out of range"),
             ("[[step]]\nkind = \"distill\"\ntemprature = 1", "did you mean `temperature`"),
             ("[[step", "not valid TOML"),
         ] {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use ansatz_compress::Examples;
+use ansatz_compress::{Examples, Original};
 use ansatz_core::{Error, Model, Result};
 use ansatz_run::{
     Environment, Figures, Masks, Measurement, RunFolder, Summary, Trained, save_weights,
@@ -13,6 +13,7 @@ use ansatz_run::{
 use ansatz_train::{resume, train};
 
 use crate::examples::{forward, training_batches};
+use crate::shrink::some_of;
 use crate::training::Lesson;
 use crate::{Step, Workshop};
 
@@ -33,7 +34,7 @@ impl Step {
     /// When the step does not fit, or a folder cannot be written.
     pub(crate) fn take(&self, way: &Way<'_>, workshop: &Workshop<'_>) -> Result<bool> {
         match self {
-            Self::Prune(_) | Self::Quantize(_) if way.place.exists() => Ok(true),
+            Self::Prune(_) | Self::Shrink(_) | Self::Quantize(_) if way.place.exists() => Ok(true),
             Self::Prune(config) => rewrite(way, workshop, |trained, masks| {
                 let (model, added) = match config.calibration() {
                     Some(calibration) => {
@@ -58,6 +59,20 @@ impl Step {
                 }
                 None => config.quantize(trained.model.clone()),
             }),
+            Self::Shrink(config) => rewrite(way, workshop, |trained, masks| {
+                let shrunk = config.shrink(Original {
+                    registry: workshop.registry,
+                    encoder: &*trained.encoder,
+                    experiment: &trained.experiment,
+                    model: &trained.model,
+                    masks,
+                    batch: &some_of(&*trained.plan.data.open(workshop.places)?)?,
+                    device: workshop.device,
+                })?;
+                shrunk.told.iter().for_each(|told| (workshop.tell)(told));
+                (trained.experiment, *masks) = (shrunk.experiment, shrunk.masks);
+                Ok(shrunk.model)
+            }),
             Self::FineTune(config) => learn(way, workshop, || {
                 config.lesson(&RunFolder::open(way.before)?.read_experiment(workshop.registry)?)
             }),
@@ -73,20 +88,28 @@ impl Step {
 fn rewrite(
     way: &Way<'_>,
     workshop: &Workshop<'_>,
-    change: impl FnOnce(&Trained, &mut Masks) -> Result<Model>,
+    change: impl FnOnce(&mut Trained, &mut Masks) -> Result<Model>,
 ) -> Result<bool> {
     let clock = Instant::now();
-    let trained = Trained::load(way.before, workshop.registry, workshop.device)?;
+    let mut trained = Trained::load(way.before, workshop.registry, workshop.device)?;
     let mut masks = Masks::read(&trained.folder.masks())?;
-    let model = change(&trained, &mut masks)?;
+    let before = trained.experiment.clone();
+    trained.model = change(&mut trained, &mut masks)?;
+    // Under other sizes it is no longer the network that was published.
+    let same = before.backbone == trained.experiment.backbone
+        && before.data == trained.experiment.data
+        && before.task == trained.experiment.task;
     write_folder_atomically(way.place, |place| {
         let folder = RunFolder::at(place);
         folder.write_preparation(&trained.folder.read_preparation()?)?;
-        save_weights(&model, &folder.weights())?;
+        save_weights(&trained.model, &folder.weights())?;
+        folder.write_layers(&trained.model.layers())?;
         if !masks.is_empty() {
             masks.write(&folder.masks())?;
         }
-        copy_rest(trained.folder.path(), place, &["layers.json"])?;
+        if same {
+            copy_rest(trained.folder.path(), place)?;
+        }
         folder.write_summary(&summary(&trained, workshop, clock.elapsed().as_secs_f64())?)?;
         folder.write_experiment(&trained.experiment)
     })?;
@@ -111,18 +134,12 @@ fn learn(way: &Way<'_>, workshop: &Workshop<'_>, lesson: impl FnOnce() -> Result
             return Ok(false);
         }
     }
-    copy_rest(way.before, way.place, &[])?;
+    copy_rest(way.before, way.place)?;
     Ok(true)
 }
 
-/// Copies these files, and what the run was published with, as far as they are there.
-fn copy_rest(from: &Path, to: &Path, files: &[&str]) -> Result<()> {
-    for name in files {
-        let file = from.join(name);
-        if file.is_file() {
-            fs::copy(&file, to.join(name)).map_err(Error::file(to.join(name), "write"))?;
-        }
-    }
+/// Copies what the run was published with, if it was.
+fn copy_rest(from: &Path, to: &Path) -> Result<()> {
     copy_folder(&from.join("published"), &to.join("published"))
 }
 

@@ -15,7 +15,8 @@ use crate::stages::DistillStage;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FineTuneConfig {
-    /// What is put over the `[train]` that the run was trained with: `epochs = 2`, another schedule, …
+    /// What is put over the `[train]` that the run was trained with: `epochs = 2`, another schedule, `prune` to leave out
+    /// more and more weights meanwhile, …
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub train: toml::Table,
 }
@@ -139,7 +140,8 @@ impl Lesson {
     }
 }
 
-/// The same experiment with other settings of `[train]`; whoever taught it before, or where it began, is forgotten.
+/// The same experiment with other settings of `[train]`; whoever taught it before, what was pruned while it learned, or
+/// where it began, is forgotten.
 fn trained_by(
     mut experiment: Experiment,
     train: &toml::Table,
@@ -147,6 +149,7 @@ fn trained_by(
 ) -> Result<Experiment> {
     experiment.init = None;
     experiment.train.remove("teacher");
+    experiment.train.remove("prune");
     merge(&mut experiment.train, train);
     let mut config = TrainConfig::from_experiment(&experiment)?;
     config.teacher = teacher.or(config.teacher);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Error, Preparation, Registry, Result};
+use ansatz_core::{Error, Layer, Preparation, Registry, Result};
 
 use crate::{Experiment, Summary, Taken, write_atomically};
 
@@ -196,6 +196,14 @@ impl RunFolder {
         self.write_json(&self.summary(), summary)
     }
 
+    /// Writes the table of layers.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_layers(&self, layers: &[Layer]) -> Result<()> {
+        self.write_json(&self.layers(), layers)
+    }
+
     /// Reads what was taken from another run; `None` where nothing was.
     ///
     /// # Errors
@@ -242,7 +250,7 @@ impl RunFolder {
         })
     }
 
-    fn write_json<T: serde::Serialize>(&self, path: &Path, value: &T) -> Result<()> {
+    fn write_json<T: serde::Serialize + ?Sized>(&self, path: &Path, value: &T) -> Result<()> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
         write_atomically(path, text.as_bytes())

@@ -9,8 +9,8 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::weights::{Place, pack, unpack};
-use crate::write_atomically;
+use crate::weights::{pack, unpack};
+use crate::{Place, write_atomically};
 
 /// Which values of a weight are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,9 +101,16 @@ impl Masks {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::Failed(format!("{}: cannot write the masks: {error}", path.display()))
-        };
+        write_atomically(path, &self.to_bytes()?)
+    }
+
+    /// What the file holds.
+    ///
+    /// # Errors
+    /// When there is too much of it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let failed =
+            |error: &dyn std::fmt::Display| Error::Failed(format!("the masks cannot be written: {error}"));
         let bits: Vec<Vec<u8>> =
             self.0.values().map(|mask| pack(mask.kept.iter().map(|kept| i8::from(*kept)), 1)).collect();
         let views = self
@@ -118,7 +125,7 @@ impl Masks {
             self.iter().map(|(name, mask)| (name, &mask.shape[..])).collect();
         let shapes = serde_json::to_string(&shapes).map_err(|error| failed(&error))?;
         let remarks = HashMap::from([(SHAPES.to_owned(), shapes)]);
-        write_atomically(path, &safetensors::serialize(views, Some(remarks)).map_err(|error| failed(&error))?)
+        safetensors::serialize(views, Some(remarks)).map_err(|error| failed(&error))
     }
 
     /// The masks on `device`, to be held many times.
@@ -166,8 +173,8 @@ impl ModuleMapper for Hold<'_> {
             if autodiff { Tensor::from_inner(held).set_require_grad(learns) } else { held }
         })
     }
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.place.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();

@@ -9,6 +9,7 @@
 //! give, so they must lag behind as those layers' weights do.
 
 use ansatz_core::ConfigError;
+use ansatz_run::Holding;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -49,6 +50,11 @@ impl<M: Module> Average<M> {
     /// The averaged network.
     pub(crate) fn model(&self) -> &M {
         &self.model
+    }
+
+    /// The average with zeros where `holding` says so.
+    pub(crate) fn hold(self, holding: &Holding) -> Self {
+        Self { model: holding.hold(self.model), ..self }
     }
 
     /// Takes in the weights behind `step`, counted from 1; `model` must be without autodiff.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Error, Model, Result};
-use ansatz_run::write_folder_atomically;
+use ansatz_run::{Masks, write_folder_atomically};
 use burn::module::Module;
 use burn::optim::OptimizerRecord;
 use burn::store::ModuleRecord;
@@ -23,6 +23,7 @@ const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const AVERAGE: &str = "average.bpk";
 const PROJECTIONS: &str = "projections.bpk";
+const MASKS: &str = "masks.safetensors";
 const STATE: &str = "state.json";
 
 /// What must be the same for a run to go on.
@@ -98,6 +99,9 @@ impl Checkpoint {
             if !learner.projections.is_empty() {
                 file(PROJECTIONS, &self.packed(learner.projections.valid().into_record().into_bytes())?)?;
             }
+            if let Some(gradual) = &learner.gradual {
+                file(MASKS, &gradual.masks.to_bytes()?)?;
+            }
             let header = Header { recipe: recipe.clone(), state: state.clone(), files };
             let text = serde_json::to_string_pretty(&header).map_err(|error| self.unwritable(&error))?;
             let path = folder.join(STATE);
@@ -149,6 +153,11 @@ impl Checkpoint {
     /// Reads the maps to a teacher's widths, into as many of the same shapes.
     pub(crate) fn load_projections(&self, projections: Projections) -> Result<Projections> {
         if projections.is_empty() { Ok(projections) } else { self.load_into(PROJECTIONS, projections) }
+    }
+
+    /// Reads what was pruned by then; nothing where training does not prune.
+    pub(crate) fn load_masks(&self) -> Result<Masks> {
+        Masks::read(&self.path.join(MASKS))
     }
 
     /// Reads the optimizer's state.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::average::AverageConfig;
 use crate::fake_quantization::FakeQuantizationConfig;
+use crate::gradual::GradualPruningConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::sampling::Sampling;
 use crate::schedule::ScheduleConfig;
@@ -59,6 +60,9 @@ pub struct TrainConfig {
     /// How the weights are seen rounded, as quantizing will leave them, while their floats learn. Left out: as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fake_quantization: Option<FakeQuantizationConfig>,
+    /// How weights are left out while training goes on. Left out: none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prune: Option<GradualPruningConfig>,
 }
 
 impl Default for TrainConfig {
@@ -81,6 +85,7 @@ impl Default for TrainConfig {
             loading: LoadingConfig::default(),
             teacher: None,
             fake_quantization: None,
+            prune: None,
         }
     }
 }
@@ -217,8 +222,11 @@ impl TrainConfig {
         if let Some(teacher) = &self.teacher {
             teacher.check().map_err(|error| error.under("teacher"))?;
         }
-        match &self.fake_quantization {
-            Some(rounding) => rounding.check().map_err(|error| error.under("fake_quantization")),
+        if let Some(rounding) = &self.fake_quantization {
+            rounding.check().map_err(|error| error.under("fake_quantization"))?;
+        }
+        match &self.prune {
+            Some(prune) => prune.check().map_err(|error| error.under("prune")),
             None => Ok(()),
         }
     }
@@ -357,6 +365,11 @@ mod tests {
             ("teacher = { run = \"a\", outputs = 0 }", "train.teacher.outputs"),
             ("teacher = { run = \"a\", hidden = { weight = 0 } }", "train.teacher.hidden.weight"),
             ("teacher = { run = \"a\", influence = { weight = inf } }", "train.teacher.influence.weight"),
+            ("prune = { ratio = 1 }", "train.prune.ratio"),
+            ("prune = { ratio = 0.5, initial = 0.5 }", "train.prune.initial"),
+            ("prune = { until = 1.5 }", "train.prune.until"),
+            ("prune = { from = 0.7, until = 0.7 }", "train.prune.from"),
+            ("prune = { every = 0 }", "train.prune.every"),
             ("schedule = { kind = \"one-cycle\", rise = 0 }", "train.schedule.rise"),
             ("schedule = { kind = \"plateau\", factor = 1 }", "train.schedule.factor"),
             (

@@ -22,6 +22,10 @@ impl Session<'_> {
         let kept_step = kept.as_ref().map_or(self.state.step, |kept| kept.step);
         let mut summary = self.summary(ended, kept_step, kept);
         if ended != Ended::Interrupted {
+            if let Some(gradual) = &learner.gradual {
+                // Chosen before any weights that are kept.
+                gradual.masks.write(&self.folder.masks())?;
+            }
             // What was learned beside matrices becomes part of them.
             let model = self.kept_model(learner, kept_step)?.materialize();
             save_weights(&model, &self.folder.weights())?;

@@ -29,6 +29,7 @@ mod evaluate;
 mod fake_quantization;
 mod finish;
 mod fitting;
+mod gradual;
 mod groups;
 mod inside;
 mod interval;
@@ -62,6 +63,7 @@ pub use config::{
 pub use distance::{hidden_distance, influence_distance};
 pub use evaluate::{Evaluation, evaluate};
 pub use fake_quantization::FakeQuantizationConfig;
+pub use gradual::GradualPruningConfig;
 pub use inside::{InsideConfig, Whose};
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
 pub use sampling::Sampling;

@@ -231,8 +231,10 @@ impl Session<'_> {
         if let ScheduleConfig::Plateau(plateau) = &self.config.schedule {
             self.state.patience.take_in(scores.values.get("loss").copied(), plateau);
         }
-        let best = self.state.take_in(&scores);
-        let (step, epoch) = (self.state.step, self.state.epochs(&self.pace));
+        let step = self.state.step;
+        let counts = learner.gradual.as_ref().is_none_or(|gradual| gradual.has_ended(step));
+        let best = self.state.take_in(&scores, counts);
+        let epoch = self.state.epochs(&self.pace);
         self.tell(&Event::Evaluated { part: Part::Validation, step, epoch, scores, best })?;
         Ok(Some(best))
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use ansatz_core::{ConfigError, Error, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
 use ansatz_data::Balance;
-use ansatz_run::{Experiment, InitConfig, Masks, RunFolder, Summary, Taken, dequantized, write_atomically};
+use ansatz_run::{Experiment, InitConfig, Masks, RunFolder, Summary, Taken, dequantized};
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -15,6 +15,7 @@ use crate::average::Average;
 use crate::checkpoint::Recipe;
 use crate::checkpoints::{Checkpoints, Newest};
 use crate::config::{Keep, complete};
+use crate::gradual::Gradual;
 use crate::groups::Parameters;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
@@ -64,7 +65,7 @@ pub fn train(experiment: &Experiment, folder: &RunFolder, setting: Setting<'_>) 
     // Not before all that can be refused was looked at.
     folder.make()?;
     folder.write_preparation(&opened.data.encoder().preparation()?)?;
-    write_layers(&begun.model, folder)?;
+    folder.write_layers(&begun.model.layers())?;
     if let Some(taken) = &begun.taken {
         folder.write_taken(taken)?;
     }
@@ -138,7 +139,7 @@ pub(crate) struct Opened {
     plan: ansatz_run::Plan,
     pub data: Arc<dyn OpenData>,
     balance: Option<Balance>,
-    pace: Pace,
+    pub pace: Pace,
 }
 
 impl Opened {
@@ -177,6 +178,9 @@ impl Opened {
             masks = Masks::read(&RunFolder::open(&init.from)?.masks())?.of(&found.taken);
             freeze(model.clone(), init)?;
             taken = Some(found);
+        }
+        if let Some(prune) = &self.config.prune {
+            prune.fits(&model, experiment.init.as_ref())?;
         }
         let model = adapted(model, experiment.init.as_ref(), taken.as_ref())?;
         rounded(model.clone(), &self.config, experiment.init.as_ref())?;
@@ -302,9 +306,11 @@ fn start(
         Some(newest) => {
             same_recipe(&newest, &recipe)?;
             let model = newest.checkpoint.load_model(begun.model)?;
-            let begun = Begun { model, ..begun };
+            let masks = if config.prune.is_some() { newest.checkpoint.load_masks()? } else { begun.masks };
+            let begun = Begun { model, masks, ..begun };
             let projections = newest.checkpoint.load_projections(projections)?;
-            let mut learner = learner(&config, init, begun, (teacher, projections), &device)?;
+            let mut learner =
+                learner(&config, init, begun, (teacher, projections), &device, pace.total_steps())?;
             learner.optimizer = learner.optimizer.load_record(newest.checkpoint.load_optimizer()?);
             if recipe.averaged {
                 let averaged = newest.checkpoint.load_average(learner.model.valid())?;
@@ -313,7 +319,7 @@ fn start(
             (learner, newest.header.state, newest.passed_over)
         }
         None => {
-            let learner = learner(&config, init, begun, (teacher, projections), &device)?;
+            let learner = learner(&config, init, begun, (teacher, projections), &device, pace.total_steps())?;
             (learner, State::default(), Vec::new())
         }
     };
@@ -357,6 +363,7 @@ pub(crate) fn learner(
     Begun { model, masks, .. }: Begun,
     (teacher, projections): (Option<Teacher>, Projections),
     device: &Device,
+    total_steps: u64,
 ) -> Result<Learner> {
     let model = match init {
         Some(init) => freeze(model, init)?,
@@ -369,7 +376,9 @@ pub(crate) fn learner(
     let optimizer = config.optimizer.build(&parameters);
     let decay = config.average.decay;
     let average = (decay > 0.0).then(|| Average::new(decay, model.valid()));
-    Ok(Learner { model, optimizer, average, rates, holding: masks.on(device), teacher, projections })
+    let holding = masks.on(device);
+    let gradual = config.prune.clone().map(|prune| Gradual::new(prune, total_steps, masks));
+    Ok(Learner { model, optimizer, average, rates, holding, gradual, teacher, projections })
 }
 
 fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {
@@ -382,11 +391,4 @@ fn same_recipe(newest: &Newest, recipe: &Recipe) -> Result<()> {
         format!("{recipe:?}, as the run's config and data say"),
         "restore the run's config.toml and data, or train anew into another folder",
     ))
-}
-
-fn write_layers(model: &Model, folder: &RunFolder) -> Result<()> {
-    let path = folder.layers();
-    let text = serde_json::to_string_pretty(&model.layers())
-        .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
-    write_atomically(&path, text.as_bytes())
 }

@@ -58,9 +58,14 @@ impl State {
         }
     }
 
-    /// Takes in an evaluation; says whether it is the best so far.
-    pub(crate) fn take_in(&mut self, scores: &Scores) -> bool {
+    /// Takes in an evaluation; says whether it is the best so far. One that `counts` for nothing, because the network is
+    /// not yet what it is to be, is never the best.
+    pub(crate) fn take_in(&mut self, scores: &Scores, counts: bool) -> bool {
         let judged = Judged { step: self.step, scores: scores.clone() };
+        if !counts {
+            self.last = Some(judged);
+            return false;
+        }
         let best = match &self.best {
             Some(best) => scores.better_than(best.scores.primary_value()),
             None => scores.primary_value().is_finite(),
@@ -115,16 +120,18 @@ mod tests {
     #[test]
     fn only_what_is_better_is_best() {
         let mut state = State::default();
-        let best = [0.5, 0.4, 0.5, f64::NAN, 0.6].map(|accuracy| state.take_in(&scores(accuracy)));
+        let best = [0.5, 0.4, 0.5, f64::NAN, 0.6].map(|accuracy| state.take_in(&scores(accuracy), true));
         assert_eq!(best, [true, false, false, false, true]);
         assert_eq!(state.evaluations_since_best, 0);
-        assert!(!State::default().take_in(&scores(f64::NAN)));
+        assert!(!state.take_in(&scores(0.7), false));
+        assert_eq!((state.evaluations_since_best, state.last.clone().unwrap().scores), (0, scores(0.7)));
+        assert!(!State::default().take_in(&scores(f64::NAN), true));
     }
 
     #[test]
     fn a_state_comes_back_from_json_to_the_bit() {
         let mut state = State { seconds: 0.1 + 0.2, step: 7, ..State::default() };
-        state.take_in(&scores(1.0 / 3.0));
+        state.take_in(&scores(1.0 / 3.0), true);
         state.patience.factor = 0.1 * 0.3 * 0.7;
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
@@ -144,7 +151,7 @@ mod tests {
         }
         assert_eq!(due, [false, false, false, true, false, true]);
         assert_eq!((state.examples, state.epochs(&pace)), (55, 1.5));
-        state.take_in(&scores(0.5));
+        state.take_in(&scores(0.5), true);
         assert!(!state.evaluation_due(&config, 6));
     }
 }

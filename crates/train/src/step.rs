@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::average::Average;
 use crate::clip::{clip, global_norm};
+use crate::gradual::Gradual;
 use crate::projections::Projections;
 use crate::rates::LayerRates;
 use crate::teacher::Teacher;
@@ -22,6 +23,8 @@ pub(crate) struct Learner {
     pub average: Option<Average<Model>>,
     /// Which of its weights stay zero.
     pub holding: Holding,
+    /// How more of them come to it, where they do.
+    pub gradual: Option<Gradual>,
     /// Whom it imitates besides.
     pub teacher: Option<Teacher>,
     /// Through what it is compared with its teacher.
@@ -64,7 +67,8 @@ impl Learner {
         order: &Order,
         device: &Device,
     ) -> Result<(Self, StepResult)> {
-        let Self { model, mut optimizer, average, rates, holding, teacher, projections } = self;
+        let Self { model, mut optimizer, average, rates, mut holding, mut gradual, teacher, projections } =
+            self;
         let learning = (model, projections);
         // What dropout draws depends on the step alone, not on what was drawn before.
         device.seed(step_seed(order.seed, order.step));
@@ -76,10 +80,20 @@ impl Learner {
             Some(norm) if order.clip_norm > 0.0 => clip(&learning, gradients, norm.clone(), order.clip_norm),
             _ => gradients,
         };
-        let (model, projections) = optimizer.step(rates.at(order.rate)?, learning, gradients);
-        let model = holding.hold(model);
-        let average = average.map(|average| average.update(&model.valid(), order.step));
-        let learner = Self { model, optimizer, average, rates, holding, teacher, projections };
+        let (mut model, projections) = optimizer.step(rates.at(order.rate)?, learning, gradients);
+        let due = gradual.as_mut().filter(|gradual| gradual.is_due(order.step));
+        let chosen = due.is_some();
+        if let Some(gradual) = due {
+            gradual.choose(&model, order.step)?;
+            holding = gradual.masks.on(&plain);
+        }
+        model = holding.hold(model);
+        let mut average = average.map(|average| average.update(&model.valid(), order.step));
+        if chosen {
+            // What was left out just now is still in the average; from here on it stays zero by itself.
+            average = average.map(|average| average.hold(&holding));
+        }
+        let learner = Self { model, optimizer, average, rates, holding, gradual, teacher, projections };
         Ok((learner, StepResult { loss, gradient_norm }))
     }
 

@@ -46,7 +46,8 @@ pub fn time_steps(experiment: &Experiment, setting: &Setting<'_>, budget: Durati
     let device = training_device(setting);
     let (init, teacher, plain) = (experiment.init.as_ref(), opened.teacher(setting)?, device.clone().inner());
     let projections = opened.projections(teacher.as_ref(), &begun.model, &experiment, setting)?;
-    let mut learner = learner(&opened.config, init, begun, (teacher, projections), &plain)?;
+    let steps = opened.pace.total_steps();
+    let mut learner = learner(&opened.config, init, begun, (teacher, projections), &plain, steps)?;
     let step = |number, taught: Learner| {
         let order = Order {
             step: number,

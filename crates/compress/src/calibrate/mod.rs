@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use ansatz_core::{Error, Result};
 use ansatz_ops::{Observed, Observer, observing};
+use ansatz_run::Place;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
@@ -21,7 +22,6 @@ pub use patches::columns;
 pub use statistics::{Hessian, Norms};
 
 use crate::Weight;
-use crate::weights::Path;
 
 /// Which examples a method is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -129,14 +129,14 @@ impl<S: Statistic> Observer for Gathering<S> {
 /// When two have the same: then nobody can tell whose inputs are seen.
 pub(crate) fn identities<M: Module>(module: &M, names: &[String]) -> Result<BTreeMap<ParamId, String>> {
     struct Reader<'a> {
-        path: Path,
+        place: Place,
         names: &'a [String],
         found: BTreeMap<ParamId, String>,
         doubled: Option<[String; 2]>,
     }
     impl ModuleVisitor for Reader<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let name = self.path.name();
+            let name = self.place.name();
             if self.names.contains(&name)
                 && let Some(other) = self.found.insert(param.id, name.clone())
             {
@@ -144,13 +144,13 @@ pub(crate) fn identities<M: Module>(module: &M, names: &[String]) -> Result<BTre
             }
         }
         fn enter_module(&mut self, name: &str, container: &str) {
-            self.path.enter(name, container);
+            self.place.enter(name, container);
         }
         fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.exit();
+            self.place.exit();
         }
     }
-    let mut reader = Reader { path: Path::default(), names, found: BTreeMap::new(), doubled: None };
+    let mut reader = Reader { place: Place::default(), names, found: BTreeMap::new(), doubled: None };
     module.visit(&mut reader);
     match reader.doubled {
         Some([one, other]) => Err(Error::input(

@@ -13,7 +13,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
 
-use crate::write_atomically;
+use crate::{Place, write_atomically};
 pub(crate) use bits::{pack, unpack};
 use packed::Stored;
 use quantized::Codes;
@@ -161,25 +161,6 @@ pub(crate) fn shapes<M: Module>(module: &M) -> Shapes {
     wanted.shapes
 }
 
-/// Where a visitor or mapper is.
-#[derive(Debug, Default)]
-pub(crate) struct Place(Vec<String>);
-
-impl Place {
-    pub(crate) fn enter(&mut self, name: &str) {
-        self.0.push(name.to_owned());
-    }
-
-    pub(crate) fn exit(&mut self) {
-        self.0.pop();
-    }
-
-    /// The dotted path.
-    pub(crate) fn name(&self) -> String {
-        self.0.join(".")
-    }
-}
-
 /// Collects the weights of a module as a file would hold them.
 #[derive(Default)]
 struct Collected {
@@ -202,8 +183,8 @@ impl ModuleVisitor for Collected {
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         self.weights.insert(self.place.name(), Stored::Plain(param.val().into_data()));
     }
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.place.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();
@@ -246,8 +227,8 @@ impl ModuleMapper for Filling {
         let Some(data) = self.data() else { return param };
         param.map(|tensor| Tensor::from_data(data, &tensor.device()))
     }
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.place.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();
@@ -295,8 +276,8 @@ impl ModuleVisitor for Wanted {
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         self.add(&param.val().dims());
     }
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.place.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.place.exit();

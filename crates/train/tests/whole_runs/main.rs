@@ -1,5 +1,6 @@
 //! Whole runs, from an experiment to a run folder.
 
+mod gradual;
 mod inside;
 mod resume;
 mod run;

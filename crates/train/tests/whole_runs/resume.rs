@@ -11,7 +11,8 @@ use serde_json::Value;
 
 /// Everything the run was to leave, with what depends on the clock taken out.
 fn remains(folder: &Path) -> (Vec<u8>, Vec<Value>, String) {
-    let weights = fs::read(folder.join("model.safetensors")).unwrap();
+    let mut weights = fs::read(folder.join("model.safetensors")).unwrap();
+    weights.extend(fs::read(folder.join("masks.safetensors")).unwrap_or_default());
     let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     let lines = text.lines().map(|line| {
         let mut value: Value = serde_json::from_str(line).unwrap();
@@ -65,6 +66,18 @@ fn weights_and_activations_that_are_seen_rounded() {
         "train.fake_quantization.activations=true",
     ]);
     killed_run_ends_the_same(&settings, &[1, 4, 9]);
+}
+
+#[test]
+fn pruning_that_goes_on_while_it_learns() {
+    let settings = with(&[
+        "train.prune={ ratio = 0.8, initial = 0.2, from = 0.1, until = 0.8, every = 2 }",
+        "train.average.decay=0.9",
+        "train.epochs=3",
+        "train.evaluation.every_steps=3",
+    ]);
+    // Before the first masks, between two choices, on one, and behind the last.
+    killed_run_ends_the_same(&settings, &[1, 4, 6, 13, 19]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `only` and `except`: which weights a step is about.
+//! `only` and `except`: which weights are meant.
 
 use ansatz_core::{Error, Result, nearest};
 
@@ -44,7 +44,7 @@ impl Layers {
     }
 
     /// Whether this weight was named itself, rather than meant with all others.
-    pub(crate) fn names(&self, weight: &Weight) -> bool {
+    pub fn names(&self, weight: &Weight) -> bool {
         self.only.iter().any(|name| within(&weight.name, name))
     }
 }
@@ -69,7 +69,7 @@ fn unknown(key: &str, name: &str, weights: &[Weight]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
+    use ansatz_ops::Kind;
 
     fn selected(only: &[&str], except: &[&str]) -> Result<Vec<String>> {
         let weight = |name: &str| Weight {
