@@ -151,7 +151,6 @@ impl TaskConfig for ClassifyConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ansatz_core::Head;
     use burn::tensor::Tensor;
 
     #[test]
