@@ -88,13 +88,14 @@ impl Seen<'_> {
         self.known > 0 && self.values.keys().all(named)
     }
 
-    /// Whether it holds texts: of some words, most of them different.
+    /// Whether it holds texts: of some words, most of them different, or of four words and more in the mean.
     pub fn is_text(&self) -> bool {
         let all =
             |of: fn(&str) -> usize| self.values.iter().map(|(text, count)| of(text) * count).sum::<usize>();
         let words = all(|text: &str| text.split_whitespace().count());
         let wordy = all(str::len) >= WORDY * self.known && words >= 2 * self.known;
-        self.known > 0 && self.numbers.is_none() && wordy && self.values.len() * 2 > self.known
+        let different = self.values.len() * 2 > self.known && self.values.len() > 2;
+        self.known > 0 && self.numbers.is_none() && wordy && (different || words >= 4 * self.known)
     }
 
     /// Whether it says of each record that something holds, or does not.
@@ -290,5 +291,9 @@ mod tests {
         assert!(seen[0].is_picture() && !seen[0].is_text());
         assert!(seen[1].is_text() && !seen[1].is_picture() && !seen[2].is_text());
         assert!(!seen[3].is_text(), "a name is no text");
+        let rows = "hangs down in the morning already,very good\nlimp,very good\nspots on its lower side,very good\n".repeat(5);
+        let all = records(&format!("note,state\n{rows}"));
+        let seen = look(&all);
+        assert!(seen[0].is_text() && !seen[1].is_text(), "phrases come again, a state is no text");
     }
 }
