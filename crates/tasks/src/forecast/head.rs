@@ -227,8 +227,9 @@ mod tests {
         // The second channel of the first example is the second row.
         let alone = apart.linear.as_ref().expect("a map").forward(rows.narrow(0, 1, 1).reshape([1, 20]));
         let alone: Vec<f32> = alone.into_data().try_to_vec().unwrap();
-        let second = forecast.narrow(0, 0, 1).narrow(2, 2, 2);
-        assert_eq!(values(second), alone);
+        let second = values(forecast.narrow(0, 0, 1).narrow(2, 2, 2));
+        // One row is summed in another order than several.
+        assert!(second.iter().zip(&alone).all(|(second, alone)| (second - alone).abs() < 1e-5));
     }
 
     #[test]
