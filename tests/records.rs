@@ -42,7 +42,7 @@ fn parquet_tables_are_looked_at_trained_on_and_asked() {
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.contains("60 records of 7 columns"), "{}", said.out);
     assert!(
-        said.out.contains("numbers: height, leaves\n  categories: place (2), bought (2)"),
+        said.out.contains("texts: seen\n  numbers and categories: height, leaves, place, bought"),
         "{}",
         said.out
     );
