@@ -1,6 +1,6 @@
 //! `ansatz bench`: it times what it is asked to, without data.
 
-use crate::program::Program;
+use crate::program::{Program, json};
 
 /// Made-up bytes and a mixer whose state does not grow.
 const TEXT: &str = "
@@ -26,8 +26,7 @@ task = { kind = 'classify' }
 ";
 
 fn times(program: &Program, arguments: &[&str]) -> serde_json::Value {
-    let out = program.succeed(&[arguments, &["--json", "--seconds", "0"]].concat());
-    serde_json::from_str(&out).expect("JSON")
+    json(&program.succeed(&[arguments, &["--json", "--seconds", "0"]].concat()))
 }
 
 #[test]

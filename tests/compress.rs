@@ -4,9 +4,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::program::{Program, workspace};
+use crate::program::{Program, json, workspace};
 
-const RECIPES: [&str; 17] = [
+const RECIPES: [&str; 18] = [
     "int8",
     "int8-static",
     "int4",
@@ -15,6 +15,7 @@ const RECIPES: [&str; 17] = [
     "gptq-int3",
     "qat-int3",
     "prune-80",
+    "magnitude-50",
     "gradual-90",
     "prune-2-4",
     "half-flops",
@@ -28,10 +29,6 @@ const RECIPES: [&str; 17] = [
 
 fn recipe(name: &str) -> String {
     workspace().join(format!("configs/compress/{name}.toml")).display().to_string()
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// All files of the run, with their bytes.

@@ -1,11 +1,7 @@
 //! From a network to another one by its insides and across architectures, and recipes that ask of each layer what it can
 //! spare.
 
-use crate::program::{Program, SMALL};
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
+use crate::program::{Program, SMALL, json};
 
 /// The bytes of a tensor in a file of weights: the length of the heading, the heading, and the tensors.
 fn tensor(file: &[u8], name: &str) -> Vec<u8> {

@@ -87,7 +87,7 @@ impl Program {
 
     /// What `ansatz inspect` says of a config or run.
     pub(crate) fn inspect(&self, subject: &str) -> serde_json::Value {
-        serde_json::from_str(&self.succeed(&["inspect", subject, "--json"])).expect("JSON")
+        json(&self.succeed(&["inspect", subject, "--json"]))
     }
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
@@ -98,6 +98,11 @@ impl Program {
     pub(crate) fn read_json(&self, name: &str) -> serde_json::Value {
         serde_json::from_slice(&self.read(name)).expect("JSON")
     }
+}
+
+/// What the program printed as JSON.
+pub(crate) fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// The root folder of the workspace.

@@ -1,8 +1,8 @@
 //! Records from Parquet files, records and texts with several labels, uneven classes, and what `init` makes of them.
 
-use crate::program::Program;
 #[cfg(feature = "parquet")]
 use crate::program::workspace;
+use crate::program::{Program, json};
 use crate::resume::killed_and_resumed;
 
 /// A network and a training that are small.
@@ -29,7 +29,7 @@ fn fixture(program: &Program, name: &str, to: &str) {
 }
 
 fn lines(text: &str) -> Vec<serde_json::Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    text.lines().map(json).collect()
 }
 
 #[cfg(feature = "parquet")]

@@ -4,7 +4,7 @@ use ansatz_compress::{Original, ShrinkConfig, Shrunk};
 use ansatz_core::{Batch, HostOutputs, Model, ModelPlan, OpenData, Part, Places, Registry, Result};
 use ansatz_run::{Experiment, Masks};
 
-use crate::program::Program;
+use crate::program::{Program, json};
 
 /// A network on the embedded digits, its weights drawn.
 struct Subject {
@@ -189,7 +189,7 @@ fn a_smaller_run_is_trained_pruned_rounded_and_used_like_any_other() {
          [[step]]\nkind = 'quantize'\n",
     );
     let said = program.succeed(&["compress", "run", "--recipe", "recipe.toml", "--out", "small", "--json"]);
-    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let said = json(&said);
     let parameters = |stage: usize| said["stages"][stage]["parameters"].as_u64().expect("a count");
     let non_zeros = |stage: usize| said["stages"][stage]["non_zeros"].as_u64().expect("a count");
     assert!(parameters(2) * 10 < parameters(1) * 6, "{said}");

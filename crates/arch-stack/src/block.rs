@@ -223,7 +223,7 @@ pub(crate) fn scaled(tokens: Tensor<3>, factor: f64) -> Tensor<3> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::StackConfig;
     use ansatz_arch_attention::AttentionConfig;
@@ -231,19 +231,21 @@ mod tests {
     use ansatz_core::{Build, FeatureSpec, Registry};
     use burn::tensor::{Distribution, Tolerance};
 
+    pub(crate) const ARRANGEMENTS: [Arrangement; 6] = [
+        Arrangement::Pre,
+        Arrangement::Post,
+        Arrangement::Sandwich,
+        Arrangement::Branch,
+        Arrangement::Carried,
+        Arrangement::Single,
+    ];
+
     #[test]
     fn every_arrangement_is_its_equation() {
         let device = ansatz_device::open("cpu").unwrap();
         let registry = Registry::default().mixer::<AttentionConfig>().channel::<MlpConfig>();
         let scales = Scales { skip: 0.5, branch: 2.0 };
-        for arrangement in [
-            Arrangement::Pre,
-            Arrangement::Post,
-            Arrangement::Sandwich,
-            Arrangement::Branch,
-            Arrangement::Carried,
-            Arrangement::Single,
-        ] {
+        for arrangement in ARRANGEMENTS {
             for (norm_over, layer_scale) in [(NormOver::Token, None), (NormOver::Example, Some(1.5))] {
                 let config = StackConfig {
                     width: 8,

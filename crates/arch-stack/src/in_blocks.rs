@@ -34,6 +34,7 @@ impl Blocks for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::tests::ARRANGEMENTS;
     use crate::{Arrangement, NormOver, StackConfig};
     use ansatz_arch_attention::AttentionConfig;
     use ansatz_arch_channel::MlpConfig;
@@ -56,14 +57,7 @@ mod tests {
     #[test]
     fn block_by_block_is_all_at_once_and_so_are_their_readings() {
         let device = ansatz_device::open("cpu").unwrap();
-        for arrangement in [
-            Arrangement::Pre,
-            Arrangement::Post,
-            Arrangement::Sandwich,
-            Arrangement::Branch,
-            Arrangement::Carried,
-            Arrangement::Single,
-        ] {
+        for arrangement in ARRANGEMENTS {
             let stack = stack(arrangement, &device);
             let tokens = Tensor::random([2, 5, 8], Distribution::Normal(0.5, 2.0), &device);
             let features = Features::row(tokens);

@@ -2,6 +2,11 @@
 
 use std::ops::Range;
 
+use ansatz_core::{Error, Result};
+
+use crate::Weight;
+use crate::calibrate::Hessian;
+
 /// Columns after which the changes are carried to all that follow, at once: "lazy batch-updates", Frantar et al. 2023,
 /// arXiv:2210.17323, section 3.
 const BLOCK: usize = 128;
@@ -110,16 +115,52 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// U of [`root_of_inverse`] with 1 % of the mean of the diagonal added to it, as Frantar et al. 2023 (section 3) do; where
 /// the inputs are so much alike that this has no root, ten times as much, or a hundred times. Inputs that are 0 in every
 /// example are then like nothing else, and nothing makes up for them.
-pub(crate) fn damped(h: &[f64], n: usize) -> Option<Vec<f64>> {
+fn damped(h: &[f64], n: usize) -> Option<Vec<f64>> {
     let mean = h.iter().step_by(n + 1).sum::<f64>() / n as f64;
     let unit = if mean > 0.0 { mean } else { 1.0 };
     [0.01, 0.1, 1.0].iter().find_map(|share| root_of_inverse(h, n, share * unit))
 }
 
+/// The values of some outputs.
+pub(crate) fn rows(weight: &Weight, outputs: Range<usize>) -> Rows {
+    let columns = weight.columns();
+    let row = |output| (0..columns).map(move |column| f64::from(weight.values[weight.index(output, column)]));
+    Rows { values: outputs.flat_map(row).collect(), columns }
+}
+
+/// U of a group's damped Hessian `h`, see [`damped`].
+///
+/// # Errors
+/// When it is not finite.
+pub(crate) fn root(weight: &Weight, hessian: &Hessian, h: &[f64]) -> Result<Vec<f64>> {
+    let root = if hessian.is_finite() { damped(h, hessian.inputs()) } else { None };
+    root.ok_or_else(|| {
+        Error::input(
+            format!("`{}`", weight.name),
+            "the examples make inputs of it that are not finite",
+            "a network that answers its training part with numbers",
+            "train it anew, or name the weight in `except`",
+        )
+    })
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::Kind;
     use proptest::prelude::*;
+
+    /// A weight of the first of `values`.
+    pub(crate) fn weight(kind: Kind, shape: &[usize], values: &[f32]) -> Weight {
+        let count = shape.iter().product();
+        Weight { name: "w".to_owned(), kind, shape: shape.to_vec(), values: values[..count].to_vec() }
+    }
+
+    /// Numbers between −1 and 1 without a pattern.
+    pub(crate) fn drawn(count: usize, step: u64) -> impl Iterator<Item = f64> {
+        (0..count as u64)
+            .map(move |i| ((i * step + 7919) * 2_654_435_761 % 1_000_003) as f64 / 500_001.5 - 1.0)
+    }
 
     /// The inverse, by Gauss and Jordan.
     pub(crate) fn inverse(h: &[f64], n: usize) -> Vec<f64> {

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use ansatz_core::{Error, Result};
+use ansatz_core::Result;
 use ansatz_ops::Granularity;
 
 use crate::calibrate::Hessian;
-use crate::compensate::{Choice, Rows, compensate, damped};
+use crate::compensate::{Choice, Rows, compensate, root, rows};
 use crate::rounding::{Rounded, code, round, scale_for, scale_index};
 use crate::{Kind, Weight};
 
@@ -113,29 +113,6 @@ impl<S: Fn(usize) -> usize> Choice for Rounding<'_, S> {
     }
 }
 
-/// The values of some outputs.
-pub(crate) fn rows(weight: &Weight, outputs: Range<usize>) -> Rows {
-    let columns = weight.columns();
-    let row = |output| (0..columns).map(move |column| f64::from(weight.values[weight.index(output, column)]));
-    Rows { values: outputs.flat_map(row).collect(), columns }
-}
-
-/// U of a group's damped Hessian `h`, see [`damped`].
-///
-/// # Errors
-/// When it is not finite.
-pub(crate) fn root(weight: &Weight, hessian: &Hessian, h: &[f64]) -> Result<Vec<f64>> {
-    let root = if hessian.is_finite() { damped(h, hessian.inputs()) } else { None };
-    root.ok_or_else(|| {
-        Error::input(
-            format!("`{}`", weight.name),
-            "the examples make inputs of it that are not finite",
-            "a network that answers its training part with numbers",
-            "train it anew, or name the weight in `except`",
-        )
-    })
-}
-
 /// d H dᵀ.
 fn square(h: &[f64], d: &[f64]) -> f64 {
     let products = h.chunks_exact(d.len()).map(|row| row.iter().zip(d).map(|(h, d)| h * d).sum::<f64>());
@@ -145,13 +122,8 @@ fn square(h: &[f64], d: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compensate::tests::{alike, inverse};
+    use crate::compensate::tests::{alike, drawn, inverse, weight};
     use proptest::prelude::*;
-
-    fn weight(kind: Kind, shape: &[usize], values: &[f32]) -> Weight {
-        let count = shape.iter().product();
-        Weight { name: "w".to_owned(), kind, shape: shape.to_vec(), values: values[..count].to_vec() }
-    }
 
     /// ‖WX − ŴX‖² of all outputs.
     fn error(weight: &Weight, h: &[f64], rounded: &Rounded, per: Granularity) -> f64 {
@@ -280,10 +252,6 @@ mod tests {
     fn blocks_of_columns_change_nothing_and_the_error_falls_by_far() {
         // More columns than a block, and groups that do not divide one.
         let (inputs, outputs) = (300, 6);
-        let drawn = |count: usize, step: u64| {
-            (0..count as u64)
-                .map(move |i| ((i * step + 7919) * 2_654_435_761 % 1_000_003) as f64 / 500_001.5 - 1.0)
-        };
         let values: Vec<f32> = drawn(inputs * outputs, 31).map(|value| value as f32).collect();
         let weight = weight(Kind::Matrix, &[inputs, outputs], &values);
         let h = alike(&drawn(inputs * 400, 17).collect::<Vec<_>>(), inputs);

@@ -151,7 +151,6 @@ mod tests {
     use crate::weights::tests::mixed;
     use ansatz_ops::{FakeQuantization, dense, is_quantized};
     use ansatz_run::{load_weights, save_weights};
-    use burn::module::Reparameterizer;
 
     fn config(text: &str) -> Result<QuantizeConfig, String> {
         let config: QuantizeConfig = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -249,30 +248,19 @@ mod tests {
         let mask = masks.get("layers.0.weight").unwrap();
         assert!(values.iter().zip(&mask.kept).all(|(value, kept)| *kept || *value == 0.0));
     }
-    /// Beside every matrix.
-    struct SeenRounded(u32, Scales);
-
-    impl Reparameterizer for SeenRounded {
-        type Reparam = FakeQuantization;
-
-        fn reparameterize<const D: usize>(
-            &mut self,
-            path: &str,
-            param: Param<Tensor<D>>,
-        ) -> (Param<Tensor<D>>, Option<FakeQuantization>) {
-            let per = || self.1.granularity(&param.lazy_shape().to_vec());
-            let fake =
-                (path.starts_with("layers") && D == 2).then(|| FakeQuantization::new(self.0, per(), false));
-            (param, fake)
-        }
-    }
 
     #[test]
     fn what_training_saw_rounded_is_found_again_to_the_bit() {
         let device = ansatz_device::open("cpu").unwrap();
         for (bits, scales) in [(8, "'output'"), (3, "'tensor'"), (8, "{ group = { size = 2 } }")] {
             let config = config(&format!("bits = {bits}\nscales = {scales}")).unwrap();
-            let fake = mixed(&device).apply_reparameterization(SeenRounded(bits, config.scales));
+            let module = mixed(&device);
+            let beside = |layer: usize| {
+                let per = config.scales.granularity(&module.layers[layer].weight.dims());
+                (format!("layers.{layer}.weight"), FakeQuantization::new(bits, per, false))
+            };
+            let roundings = [0, 1].map(beside).into();
+            let fake = FakeQuantization::beside(module, roundings);
             let module = config.quantize(fake.clone().materialize()).unwrap();
             for layer in 0..2 {
                 let found = dense(module.layers[layer].weight.val()).into_data();

@@ -6,9 +6,8 @@ use ansatz_core::Result;
 
 use crate::Weight;
 use crate::calibrate::Hessian;
-use crate::compensate::{Choice, Rows, compensate};
+use crate::compensate::{Choice, Rows, compensate, root, rows};
 use crate::criterion::Pruned;
-use crate::gptq::{root, rows};
 use crate::prune::Pattern;
 
 /// Columns among which an unstructured mask is chosen at once, Bₛ in the paper.
@@ -128,14 +127,9 @@ mod tests {
     use super::*;
     use crate::Kind;
     use crate::Scope;
-    use crate::compensate::tests::{alike, inverse};
+    use crate::compensate::tests::{alike, drawn, inverse, weight};
     use crate::prune::Misfits;
     use proptest::prelude::*;
-
-    fn weight(kind: Kind, shape: &[usize], values: &[f32]) -> Weight {
-        let count = shape.iter().product();
-        Weight { name: "w".to_owned(), kind, shape: shape.to_vec(), values: values[..count].to_vec() }
-    }
 
     fn unstructured(ratio: f64) -> Pattern {
         Pattern::Unstructured { ratio, scope: Scope::Layer }
@@ -254,10 +248,6 @@ mod tests {
     fn the_rest_makes_up_for_what_goes() {
         // More columns than are looked at together.
         let (inputs, outputs) = (300, 8);
-        let drawn = |count: usize, step: u64| {
-            (0..count as u64)
-                .map(move |i| ((i * step + 7919) * 2_654_435_761 % 1_000_003) as f64 / 500_001.5 - 1.0)
-        };
         let values: Vec<f32> = drawn(inputs * outputs, 31).map(|value| value as f32).collect();
         let weight = weight(Kind::Matrix, &[inputs, outputs], &values);
         let h = alike(&drawn(inputs * 400, 17).collect::<Vec<_>>(), inputs);

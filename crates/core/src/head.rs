@@ -219,6 +219,14 @@ pub struct LabelFigures {
     pub area: Option<f64>,
 }
 
+impl LabelFigures {
+    /// 2 · right / (had + said), 0–1; `None` where it was neither had nor said.
+    pub fn f1(&self) -> Option<f64> {
+        let either = self.examples + self.said;
+        (either > 0).then(|| 2.0 * self.right as f64 / either as f64)
+    }
+}
+
 /// A confusion matrix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {

@@ -1,6 +1,8 @@
 //! Weights and activations that are seen rounded while the floats behind them learn.
 
-use burn::module::{Module, Param, Reparameterization};
+use std::collections::BTreeMap;
+
+use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::byte_rounding::{Range, rounded, straight_through};
@@ -38,6 +40,11 @@ impl FakeQuantization {
         Self { bits, per, activations }
     }
 
+    /// The same module with roundings beside the weights of these dotted paths.
+    pub fn beside<M: Module>(module: M, roundings: BTreeMap<String, Self>) -> M {
+        module.apply_reparameterization(Beside(roundings))
+    }
+
     /// What a layer with this weight sees of `x`, of which all that lies behind the first `rows` axes becomes bytes together.
     pub(crate) fn inputs<const D: usize, const W: usize>(
         weight: &Param<Tensor<W>>,
@@ -69,34 +76,36 @@ impl Reparameterization for FakeQuantization {
     }
 }
 
+struct Beside(BTreeMap<String, FakeQuantization>);
+
+impl Reparameterizer for Beside {
+    type Reparam = FakeQuantization;
+
+    fn reparameterize<const D: usize>(
+        &mut self,
+        path: &str,
+        param: Param<Tensor<D>>,
+    ) -> (Param<Tensor<D>>, Option<FakeQuantization>) {
+        (param, self.0.remove(path))
+    }
+}
+
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
     use crate::quantized::{dense, quantized};
     use crate::testing::{assert_close, random};
     use crate::{Linear, LinearConfig};
-    use burn::module::Reparameterizer;
     use burn::tensor::Device;
 
-    /// Beside every matrix.
-    struct Everywhere(bool);
-
-    impl Reparameterizer for Everywhere {
-        type Reparam = FakeQuantization;
-
-        fn reparameterize<const D: usize>(
-            &mut self,
-            _path: &str,
-            param: Param<Tensor<D>>,
-        ) -> (Param<Tensor<D>>, Option<FakeQuantization>) {
-            let fake = (D == 2).then(|| FakeQuantization::new(3, Granularity::output(2), self.0));
-            (param, fake)
-        }
+    fn seen_rounded(layer: Linear, activations: bool) -> Linear {
+        let fake = FakeQuantization::new(3, Granularity::output(2), activations);
+        FakeQuantization::beside(layer, [("weight".to_owned(), fake)].into())
     }
 
     fn layers(activations: bool, device: &Device) -> [Linear; 2] {
         let layer = LinearConfig::new(9, 5).init(device);
-        [layer.clone(), layer.apply_reparameterization(Everywhere(activations))]
+        [layer.clone(), seen_rounded(layer, activations)]
     }
 
     fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -151,7 +160,7 @@ mod tests {
         let device = Device::flex();
         let mut plain = LinearConfig::new(2, 2).with_bias(false).init(&device);
         plain.weight = plain.weight.map(|weight| weight * f32::NAN);
-        let fake = plain.apply_reparameterization(Everywhere(false));
+        let fake = seen_rounded(plain, false);
         assert!(floats(fake.weight.val()).iter().all(|value| value.is_nan()));
     }
 }

@@ -58,7 +58,7 @@ fn row(class: &Class<'_>) -> Markup {
                 } @else { "–" }
             }
             td.number {
-                @if class.said > 0 { (format::percent(class.right as f64 / class.said as f64, 1)) } @else { "–" }
+                (format::share_of(class.right, class.said))
             }
             td.number { (format::count(class.examples)) }
             td { @if let Some((name, count)) = class.taken_for { (name) " " span.faint { (format::count(count)) @if count == 1 { " time" } @else { " times" } } } @else { "–" } }

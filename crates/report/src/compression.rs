@@ -77,7 +77,7 @@ fn row(stage: &Stage, first: &Measurement, has_tokens: bool) -> Markup {
             td.number { (time(1)) }
             td.number { (time(64)) }
             td.number { (format::figure(measured.examples_per_second)) }
-            @if has_tokens { td.number { (measured.tokens_per_second.map_or_else(unknown, format::figure)) } }
+            @if has_tokens { td.number { (format::known(measured.tokens_per_second)) } }
             td.number { (measured.peak_memory_bytes.map_or_else(unknown, format::bytes)) }
         }
     }

@@ -39,8 +39,8 @@ pub(crate) fn section(part: Part, errors: &ForecastErrors) -> Markup {
                             @for &channel in channels.iter().take(SHOWN) {
                                 tr {
                                     td { (errors.names[channel]) }
-                                    td.number { (figure(errors.squared[channel])) }
-                                    td.number { (figure(errors.absolute[channel])) }
+                                    td.number { (format::known(errors.squared[channel])) }
+                                    td.number { (format::known(errors.absolute[channel])) }
                                 }
                             }
                         }
@@ -63,13 +63,9 @@ fn bar(value: Option<f64>, highest: f64) -> Markup {
     html! {
         td.share {
             span.bar style=(format!("--share:{:.1}%", share * 100.0)) {}
-            span.figure { (figure(value)) }
+            span.figure { (format::known(value)) }
         }
     }
-}
-
-fn figure(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), format::figure)
 }
 
 #[cfg(test)]

@@ -7,6 +7,16 @@ pub(crate) fn percent(share: f64, decimals: usize) -> String {
     format!("{:.decimals$}\u{202f}%", share * 100.0)
 }
 
+/// The share that `part` is of `whole`, with one decimal; a dash where there is nothing to be a share of.
+pub(crate) fn share_of(part: u64, whole: u64) -> String {
+    if whole == 0 { "–".to_owned() } else { percent(part as f64 / whole as f64, 1) }
+}
+
+/// A figure, or a dash where there is none.
+pub(crate) fn known(value: Option<f64>) -> String {
+    figure(value.unwrap_or(f64::NAN))
+}
+
 /// Bytes in binary units: `1.4 GiB`.
 pub(crate) fn bytes(value: u64) -> String {
     let mut scaled = value as f64;

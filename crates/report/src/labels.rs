@@ -11,7 +11,8 @@ const SHOWN: usize = 100;
 /// The section of labels, the worst first.
 pub(crate) fn section(part: Part, labels: &[LabelFigures]) -> Markup {
     let mut labels: Vec<&LabelFigures> = labels.iter().collect();
-    labels.sort_by(|a, b| f1(a).unwrap_or(f64::INFINITY).total_cmp(&f1(b).unwrap_or(f64::INFINITY)));
+    let order = |label: &LabelFigures| label.f1().unwrap_or(f64::INFINITY);
+    labels.sort_by(|a, b| order(a).total_cmp(&order(b)));
     html! {
         section #labels {
             h2 { "Labels" }
@@ -48,32 +49,18 @@ fn row(label: &LabelFigures) -> Markup {
         tr {
             td { (label.name) }
             td.share {
-                @if let Some(f1) = f1(label) {
+                @if let Some(f1) = label.f1() {
                     span.bar style=(format!("--share:{:.1}%", f1 * 100.0)) {}
                     span.figure { (format::figure(f1)) }
                 } @else { "–" }
             }
-            td.number { (share(label.right, label.said)) }
-            td.number { (share(label.right, label.examples)) }
-            td.number { (figure(label.precision)) }
-            td.number { (figure(label.area)) }
+            td.number { (format::share_of(label.right, label.said)) }
+            td.number { (format::share_of(label.right, label.examples)) }
+            td.number { (format::known(label.precision)) }
+            td.number { (format::known(label.area)) }
             td.number { (format::count(label.examples)) }
         }
     }
-}
-
-/// 2 · right / (had + said); `None` where it was neither had nor said.
-fn f1(label: &LabelFigures) -> Option<f64> {
-    let either = label.examples + label.said;
-    (either > 0).then(|| 2.0 * label.right as f64 / either as f64)
-}
-
-fn share(right: u64, of: u64) -> String {
-    if of == 0 { "–".to_owned() } else { format::percent(right as f64 / of as f64, 1) }
-}
-
-fn figure(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), format::figure)
 }
 
 #[cfg(test)]

@@ -41,4 +41,4 @@ pub use rounding::{check_groups, check_rounding};
 pub use summary::{Figures, Summary};
 pub use taking::{Taken, take_weights};
 pub use trained::Trained;
-pub use weights::{bytes_held, dequantized, load_weights, save_weights};
+pub use weights::{bytes_held, dequantized, each_tensor, load_weights, save_weights, with_tensors};

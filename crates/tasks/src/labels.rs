@@ -120,13 +120,11 @@ impl Scorer for LabelsScorer {
     fn scores(&self) -> Scores {
         let examples = self.contributions.len() as f64;
         let figures: Vec<LabelFigures> = (0..self.names.len()).map(|label| self.figures(label)).collect();
-        let f1 = |right: u64, either: u64| 2.0 * right as f64 / either as f64;
-        let total = |of: fn(&LabelFigures) -> u64| figures.iter().map(of).sum::<u64>();
-        let either = |figures: &LabelFigures| figures.examples + figures.said;
-        let found = figures.iter().filter(|figures| either(figures) > 0);
+        let total = |of: fn(&LabelFigures) -> u64| figures.iter().map(of).sum::<u64>() as f64;
+        let micro = 2.0 * total(|label| label.right) / total(|label| label.examples + label.said);
         let values = [
-            ("micro_f1", f1(total(|label| label.right), total(|label| label.examples + label.said))),
-            ("macro_f1", mean(found.map(|figures| f1(figures.right, either(figures))))),
+            ("micro_f1", micro),
+            ("macro_f1", mean(figures.iter().filter_map(LabelFigures::f1))),
             ("mean_average_precision", mean(figures.iter().filter_map(|figures| figures.precision))),
             ("auroc", mean(figures.iter().filter_map(|figures| figures.area))),
             ("subset_accuracy", self.subsets as f64 / examples),

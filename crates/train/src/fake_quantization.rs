@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ansatz_core::{ConfigError, Model, Result};
-use ansatz_ops::{FakeQuantization, Kind, Scales};
-use ansatz_run::{check_groups, check_rounding};
-use burn::module::{Module, ModuleVisitor, Param, Reparameterizer};
+use ansatz_ops::{FakeQuantization, Scales};
+use ansatz_run::{Place, check_groups, check_rounding};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ impl FakeQuantizationConfig {
     /// When a name is of no weight, none is left, or groups do not fit one.
     pub(crate) fn put_beside(&self, model: Model) -> Result<Model> {
         let roundings = self.roundings(&model)?;
-        Ok(model.apply_reparameterization(Beside(roundings)))
+        Ok(FakeQuantization::beside(model, roundings))
     }
 
     /// What stands beside each weight, by dotted path.
@@ -94,37 +94,21 @@ impl FakeQuantizationConfig {
 /// The shapes of the weights that can be rounded, by dotted path.
 #[derive(Default)]
 struct Weights {
-    path: Vec<(String, String)>,
+    place: Place,
     found: BTreeMap<String, Vec<usize>>,
 }
 
 impl ModuleVisitor for Weights {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.path.last().and_then(|(name, container)| Kind::of(name, container)).is_some() {
-            let path = self.path.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".");
-            self.found.insert(path, param.lazy_shape().to_vec());
+        if self.place.kind().is_some() {
+            self.found.insert(self.place.name(), param.lazy_shape().to_vec());
         }
     }
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push((name.to_owned(), container.to_owned()));
+        self.place.enter(name, container);
     }
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-}
-
-/// Puts each where it belongs.
-struct Beside(BTreeMap<String, FakeQuantization>);
-
-impl Reparameterizer for Beside {
-    type Reparam = FakeQuantization;
-
-    fn reparameterize<const D: usize>(
-        &mut self,
-        path: &str,
-        param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<FakeQuantization>) {
-        (param, self.0.remove(path))
+        self.place.exit();
     }
 }
 
@@ -180,7 +164,7 @@ mod tests {
         let roundings = FakeQuantizationConfig { bits: 2, ..FakeQuantizationConfig::default() }
             .roundings(&network)
             .unwrap();
-        let fake = network.clone().apply_reparameterization(Beside(roundings));
+        let fake = FakeQuantization::beside(network.clone(), roundings);
         let values = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
         for layer in 0..2 {
             let [plain, seen] = [&network, &fake].map(|network| network.head[layer].weight.val());

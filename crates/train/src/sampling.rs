@@ -1,6 +1,6 @@
 //! Which examples an epoch consists of.
 
-use ansatz_core::{ConfigError, OpenData, Part, Targets};
+use ansatz_core::{ConfigError, Targets};
 use ansatz_data::Balance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,14 +19,14 @@ pub enum Sampling {
 }
 
 impl Sampling {
-    /// What epochs of `data` are drawn from, where each example does not come once.
+    /// What epochs of examples with these labels are drawn from, where each does not come once.
     ///
     /// # Errors
     /// When the classes of the examples are not known without reading them, or there are none.
-    pub(crate) fn balance(self, data: &dyn OpenData) -> Result<Option<Balance>, ConfigError> {
-        match (self, data.targets(Part::Train)) {
+    pub(crate) fn balance(self, labels: Option<&Targets>) -> Result<Option<Balance>, ConfigError> {
+        match (self, labels) {
             (Self::All, _) => Ok(None),
-            (Self::Balanced, Some(Targets::Classes(classes))) => Ok(Some(Balance::new(&classes))),
+            (Self::Balanced, Some(Targets::Classes(classes))) => Ok(Some(Balance::new(classes))),
             (Self::Balanced, _) => {
                 let problem = "the examples have no class each that is known without reading them";
                 Err(ConfigError::value("train.sampling", problem, "\"all\", or data with classes"))

@@ -147,8 +147,9 @@ impl Opened {
         let mut config = TrainConfig::from_experiment(experiment)?;
         let mut plan = experiment.plan(setting.registry)?;
         let data: Arc<dyn OpenData> = plan.data.open(setting.places)?.into();
-        plan.task.fit(data.targets(Part::Train).as_ref())?;
-        let balance = config.sampling.balance(&*data)?;
+        let labels = data.targets(Part::Train);
+        plan.task.fit(labels.as_ref())?;
+        let balance = config.sampling.balance(labels.as_ref())?;
         if data.examples(Part::Train) == 0 {
             return Err(Error::input(
                 "the train part",

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use ansatz_core::{Error, Result};
-use ansatz_run::{Mask, Masks, Place};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, Int, Tensor, TensorData};
+use ansatz_run::{Mask, Masks, each_tensor, with_tensors};
+use burn::module::Module;
+use burn::tensor::TensorData;
 
 /// The tensors of a network by their dotted paths, buffers such as running statistics among them.
 #[derive(Debug, Clone, Default)]
@@ -14,9 +14,11 @@ pub(super) struct Tensors(BTreeMap<String, TensorData>);
 impl Tensors {
     /// Those of `module`.
     pub(super) fn read<M: Module>(module: &M) -> Self {
-        let mut reader = Reader::default();
-        module.visit(&mut reader);
-        reader.tensors
+        let mut tensors = BTreeMap::new();
+        each_tensor(module, |name, data| {
+            tensors.insert(name, data);
+        });
+        Self(tensors)
     }
 
     /// `masks` as tensors, true where a value is kept.
@@ -113,7 +115,7 @@ impl Tensors {
                 name.unwrap_or_default()
             )));
         }
-        Ok(module.map(&mut Filling { place: Place::default(), tensors: self }))
+        Ok(with_tensors(module, self.0.clone()))
     }
 }
 
@@ -140,68 +142,6 @@ fn silence(data: &TensorData, axis: usize, places: &[usize]) -> TensorData {
         places.iter().for_each(|place| row[place * entry..(place + 1) * entry].fill(0));
     }
     TensorData::from_bytes_vec(bytes, shape, data.dtype())
-}
-
-#[derive(Default)]
-struct Reader {
-    place: Place,
-    tensors: Tensors,
-}
-
-impl Reader {
-    fn add(&mut self, data: TensorData) {
-        self.tensors.0.insert(self.place.name(), data);
-    }
-}
-
-impl ModuleVisitor for Reader {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.add(param.val().into_data());
-    }
-    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.add(param.val().into_data());
-    }
-    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.add(param.val().into_data());
-    }
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.place.exit();
-    }
-}
-
-struct Filling<'a> {
-    place: Place,
-    tensors: &'a Tensors,
-}
-
-impl Filling<'_> {
-    fn data(&self) -> Option<TensorData> {
-        self.tensors.0.get(&self.place.name()).cloned()
-    }
-}
-
-impl ModuleMapper for Filling<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(data) = self.data() else { return param };
-        param.map(|tensor| Tensor::from_data(data, (&tensor.device(), tensor.dtype())))
-    }
-    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
-        let Some(data) = self.data() else { return param };
-        param.map(|tensor| Tensor::from_data(data, (&tensor.device(), tensor.dtype())))
-    }
-    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
-        let Some(data) = self.data() else { return param };
-        param.map(|tensor| Tensor::from_data(data, &tensor.device()))
-    }
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.place.exit();
-    }
 }
 
 #[cfg(test)]

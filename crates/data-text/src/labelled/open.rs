@@ -6,7 +6,7 @@ use ansatz_core::{
     Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Target, Targets, Variation,
 };
 use ansatz_data::records::{names_of, places_of};
-use ansatz_data::{Division, LabelSets, Purpose, stream};
+use ansatz_data::{Division, LabelSets, Labels, Purpose, stream};
 use rand::RngExt;
 
 use super::source::{Found, Labelled};
@@ -16,15 +16,19 @@ use super::{LabelledTextConfig, LabelledTextEncoder};
 struct Example {
     text: String,
     tokens: Vec<u32>,
-    /// Its class alone, or all labels that it has.
-    labels: Vec<usize>,
+}
+
+/// A part of the texts, and what each is labelled with.
+struct Texts {
+    examples: Vec<Example>,
+    labels: Labels,
 }
 
 /// Labelled texts, read, cut into tokens, and divided class by class.
 pub struct OpenLabelledText {
     encoder: LabelledTextEncoder,
     /// Training, validation and test.
-    parts: [Vec<Example>; 3],
+    parts: [Texts; 3],
     notes: Vec<String>,
     token_dropout: f64,
 }
@@ -62,15 +66,21 @@ impl OpenLabelledText {
         let encoder = LabelledTextEncoder::new(tokenizer, target, config).with_vocabulary(vocabulary);
         let (mut cut, mut empty, total) = (0, 0, train.len() + validation.len() + test.len());
         let mut example = |text: Labelled| {
-            let labels = labels(&text)?;
             let sentence = encoder.tokens(&text.text)?;
             cut += usize::from(sentence.cut > 0);
             empty += usize::from(text.text.trim().is_empty());
-            Ok(Example { text: text.text, tokens: sentence.tokens, labels })
+            Ok(Example { text: text.text, tokens: sentence.tokens })
         };
-        let mut examples =
-            |texts: Vec<Labelled>| texts.into_iter().map(&mut example).collect::<Result<Vec<_>>>();
-        let parts = [examples(train)?, examples(validation)?, examples(test)?];
+        let mut part = |texts: Vec<Labelled>| -> Result<Texts> {
+            let sets = texts.iter().map(labels).collect::<Result<Vec<_>>>()?;
+            let labels = match separator {
+                Some(_) => Labels::Sets(LabelSets::new(names.len(), sets)),
+                None => Labels::Classes(sets.into_iter().flatten().collect()),
+            };
+            let examples = texts.into_iter().map(&mut example).collect::<Result<_>>()?;
+            Ok(Texts { examples, labels })
+        };
+        let parts = [part(train)?, part(validation)?, part(test)?];
         let mut notes = Vec::new();
         if cut > 0 {
             let length = config.length;
@@ -84,24 +94,11 @@ impl OpenLabelledText {
         Ok(Self { encoder, parts, notes, token_dropout: config.token_dropout })
     }
 
-    fn part(&self, part: Part) -> &[Example] {
+    fn part(&self, part: Part) -> &Texts {
         match part {
             Part::Train => &self.parts[0],
             Part::Validation => &self.parts[1],
             Part::Test => &self.parts[2],
-        }
-    }
-
-    /// What these examples are labelled with.
-    fn labels<'a>(&self, examples: impl Iterator<Item = &'a Example>) -> Targets {
-        let sets = examples.map(|example| example.labels.clone());
-        match self.encoder.target() {
-            Target::Labels { names } => {
-                let sets: Vec<_> = sets.collect();
-                let all = 0..sets.len();
-                LabelSets::new(names.len(), sets).targets(all)
-            }
-            _ => Targets::Classes(sets.flatten().collect()),
         }
     }
 }
@@ -127,11 +124,11 @@ impl OpenData for OpenLabelledText {
     }
 
     fn examples(&self, part: Part) -> usize {
-        self.part(part).len()
+        self.part(part).examples.len()
     }
 
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
-        let examples = self.part(part);
+        let Texts { examples, labels } = self.part(part);
         let rows: Vec<Cow<'_, [u32]>> = indices
             .iter()
             .map(|index| {
@@ -143,15 +140,16 @@ impl OpenData for OpenLabelledText {
             })
             .collect();
         let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
-        Ok(self.encoder.batch(&rows, self.labels(indices.iter().map(|index| &examples[*index]))))
+        Ok(self.encoder.batch(&rows, labels.targets(indices)))
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
-        Some(self.labels(self.part(part).iter()))
+        let Texts { examples, labels } = self.part(part);
+        Some(labels.targets(&(0..examples.len()).collect::<Vec<_>>()))
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
-        Ok(Exhibit::Text(self.part(part)[index].text.clone()))
+        Ok(Exhibit::Text(self.part(part).examples[index].text.clone()))
     }
 
     fn notes(&self) -> Vec<String> {
@@ -206,8 +204,8 @@ mod tests {
         let data = open(&rows(40), Some("yes,unseen unseen word\nno,\nyes,a b c d e\n")).unwrap();
         assert_eq!(data.examples(Part::Test), 3);
         // `word` and `again` are known; numbers come once each.
-        assert_eq!(data.part(Part::Test)[0].tokens, [0, 0, 2]);
-        assert_eq!(data.part(Part::Test)[1].tokens, [0]);
+        assert_eq!(data.part(Part::Test).examples[0].tokens, [0, 0, 2]);
+        assert_eq!(data.part(Part::Test).examples[1].tokens, [0]);
         let notes = data.notes().join(" ");
         assert!(
             notes.contains("1 of 43 texts are longer than 4") && notes.contains("1 of 43 texts are empty")

@@ -264,14 +264,7 @@ impl TargetColumn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::read_records;
-
-    fn records(text: &str) -> Records {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        std::fs::write(&path, text).unwrap();
-        read_records(&path).unwrap()
-    }
+    use crate::records::read::tests::records;
 
     #[test]
     fn classes_and_numbers_are_those_of_the_training_part() {

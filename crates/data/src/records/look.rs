@@ -103,20 +103,20 @@ impl Seen<'_> {
         self.known > 0 && self.values.keys().all(|value| ["0", "1", "0.0", "1.0"].contains(value))
     }
 
-    /// What parts the labels that it holds, where it holds several here and there: few different ones, fewer than their
-    /// combinations, and each more than once on the whole.
-    fn separator(&self) -> Option<&'static str> {
-        let parts = |separator: &&&'static str| {
+    /// What parts the labels that it holds, and how often each comes, where it holds several here and there: few different
+    /// ones, fewer than their combinations, and each more than once on the whole.
+    fn separator(&self) -> Option<(&'static str, BTreeMap<&str, usize>)> {
+        SEPARATORS.iter().find_map(|separator| {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             for (value, count) in &self.values {
                 separated(value, separator).for_each(|label| *counts.entry(label).or_insert(0) += count);
             }
-            let several = self.values.iter().filter(|(value, _)| value.contains(**separator));
+            let several = self.values.iter().filter(|(value, _)| value.contains(*separator));
             let several: usize = several.map(|(_, count)| count).sum();
             let few = (2..=100).contains(&counts.len()) && counts.len() * 2 <= counts.values().sum::<usize>();
-            few && counts.len() < self.values.len() && several * 10 >= self.known
-        };
-        SEPARATORS.iter().find(parts).copied()
+            let found = few && counts.len() < self.values.len() && several * 10 >= self.known;
+            found.then_some((*separator, counts))
+        })
     }
 }
 
@@ -143,14 +143,10 @@ impl Foretold {
     }
 
     fn several(seen: &Seen<'_>) -> Option<Self> {
-        let separator = seen.separator()?;
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        for (value, count) in &seen.values {
-            separated(value, separator)
-                .for_each(|label| *counts.entry(label.to_owned()).or_insert(0) += count);
-        }
+        let (separator, counts) = seen.separator()?;
+        let counts = counts.into_iter().map(|(label, count)| (label.to_owned(), count)).collect();
         let labels = SeparatedLabels { column: seen.name.to_owned(), separator: separator.to_owned() };
-        Some(Self { target: TargetColumn::Labels(labels), counts: counts.into_iter().collect() })
+        Some(Self { target: TargetColumn::Labels(labels), counts })
     }
 
     fn flags(columns: &[Seen<'_>]) -> Option<Self> {
@@ -248,14 +244,7 @@ pub fn foretold(columns: &[Seen<'_>]) -> Option<Foretold> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::read_records;
-
-    fn records(text: &str) -> Records {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        std::fs::write(&path, text).unwrap();
-        read_records(&path).unwrap()
-    }
+    use crate::records::read::tests::records;
 
     #[test]
     fn labels_are_seen_in_one_column_or_in_one_each() {

@@ -194,8 +194,16 @@ pub(super) fn wrong(path: &Path, problem: impl Into<String>, expected: &str) -> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// The records of a CSV file with this text.
+    pub(in crate::records) fn records(text: &str) -> Records {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, text).unwrap();
+        read_records(&path).unwrap()
+    }
 
     fn read(name: &str, text: &str) -> Result<Vec<Vec<String>>> {
         let folder = tempfile::tempdir().unwrap();

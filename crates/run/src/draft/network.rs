@@ -145,57 +145,13 @@ schedule = {{ kind = "cosine", warmup = 0.05 }}
         }
         Purpose::JudgeRecords { columns, number } => {
             let rate = 6000.0 * 8.0 / columns as f64;
-            let (epochs, time) = plan(rate, examples, 10..=100);
-            let task = if number { "regress" } else { "classify" };
-            format!(
-                r#"[backbone]
-# Attention among the columns of a record; any mixer fits, see `ansatz list`.
-kind = "stack"
-width = 48
-depth = 2
-positions = "none"
-pattern = [{{ kind = "attention", heads = 4 }}]
-channels = [{{ kind = "mlp", expansion = 2.0 }}]
-dropout = 0.1
-
-[task]
-kind = "{task}"
-
-[train]
-epochs = {epochs}  # {time} on two cores
-batch_size = 32
-keep = "best"
-optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
-schedule = {{ kind = "one-cycle" }}
-"#,
-            )
+            let schedule = plan(rate, examples, 10..=100);
+            judge("Attention among the columns of a record", [48, 2], schedule, number)
         }
         Purpose::JudgeModalities { modalities, pictures, number } => {
             let rate = if pictures { 200.0 } else { 2000.0 } / modalities as f64;
-            let (epochs, time) = plan(rate, examples, 8..=60);
-            let task = if number { "regress" } else { "classify" };
-            format!(
-                r#"[backbone]
-# Attention over the features of all modalities; any mixer fits, see `ansatz list`.
-kind = "stack"
-width = 64
-depth = 1
-positions = "none"
-pattern = [{{ kind = "attention", heads = 4 }}]
-channels = [{{ kind = "mlp", expansion = 2.0 }}]
-dropout = 0.1
-
-[task]
-kind = "{task}"
-
-[train]
-epochs = {epochs}  # {time} on two cores
-batch_size = 32
-keep = "best"
-optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
-schedule = {{ kind = "one-cycle" }}
-"#,
-            )
+            let schedule = plan(rate, examples, 8..=60);
+            judge("Attention over the features of all modalities", [64, 1], schedule, number)
         }
         Purpose::Forecast { length, horizon, channels } => {
             let rate = 2000.0 * 192.0 / ((length + horizon) * channels) as f64;
@@ -223,6 +179,33 @@ schedule = {{ kind = "cosine" }}
             )
         }
     }
+}
+
+/// The sections for a class or a number of each example, by attention over a few tokens.
+fn judge(about: &str, [width, depth]: [usize; 2], (epochs, time): (usize, String), number: bool) -> String {
+    let task = if number { "regress" } else { "classify" };
+    format!(
+        r#"[backbone]
+# {about}; any mixer fits, see `ansatz list`.
+kind = "stack"
+width = {width}
+depth = {depth}
+positions = "none"
+pattern = [{{ kind = "attention", heads = 4 }}]
+channels = [{{ kind = "mlp", expansion = 2.0 }}]
+dropout = 0.1
+
+[task]
+kind = "{task}"
+
+[train]
+epochs = {epochs}  # {time} on two cores
+batch_size = 32
+keep = "best"
+optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
+schedule = {{ kind = "one-cycle" }}
+"#,
+    )
 }
 
 /// How many times as many examples one class must have as another before weights are worth a thought.

@@ -44,26 +44,41 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
 
 /// The bytes that the parameters and buffers of `module` take in memory, whole numbers with their scales included.
 pub fn bytes_held<M: Module>(module: &M) -> u64 {
-    struct Count(u64);
-    impl Count {
-        fn add(&mut self, data: TensorData) {
-            self.0 += data.into_bytes().len() as u64;
-        }
+    let mut bytes = 0;
+    each_tensor(module, |_, data| bytes += data.into_bytes().len() as u64);
+    bytes
+}
+
+/// Shows every parameter and buffer of `module`, in its order: the dotted path, and the values as they are in memory.
+pub fn each_tensor<M: Module>(module: &M, see: impl FnMut(String, TensorData)) {
+    struct Each<F> {
+        place: Place,
+        see: F,
     }
-    impl ModuleVisitor for Count {
+    impl<F: FnMut(String, TensorData)> ModuleVisitor for Each<F> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.add(param.val().into_data());
+            (self.see)(self.place.name(), param.val().into_data());
         }
         fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-            self.add(param.val().into_data());
+            (self.see)(self.place.name(), param.val().into_data());
         }
         fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-            self.add(param.val().into_data());
+            (self.see)(self.place.name(), param.val().into_data());
+        }
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.place.enter(name, container);
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.place.exit();
         }
     }
-    let mut count = Count(0);
-    module.visit(&mut count);
-    count.0
+    module.visit(&mut Each { place: Place::default(), see });
+}
+
+/// `module` with these values, by dotted path and of the module's sizes; what is not named stays.
+pub fn with_tensors<M: Module>(module: M, tensors: BTreeMap<String, TensorData>) -> M {
+    let weights = tensors.into_iter().map(|(name, data)| (name, Stored::Plain(data))).collect();
+    module.map(&mut Filling { place: Place::default(), weights })
 }
 
 /// Reads the parameters and buffers of `module`; all of them must be there, in the right shapes, and nothing

@@ -201,34 +201,25 @@ mod tests {
             let start: Vec<i32> = (0..rows as i32).map(|row| 1000 * row - 5000).collect();
             for dots in Dots::available() {
                 for rectify in [false, true] {
+                    let compute = |output: Output<'_>| {
+                        Correlate {
+                            source: &source,
+                            offsets: &offsets,
+                            weight: &weight,
+                            start: &start,
+                            factor: &vec![0.5; rows],
+                            shift: &vec![2.0; rows],
+                            rectify,
+                            output,
+                            pitch,
+                            positions,
+                        }
+                        .compute_with(dots);
+                    };
                     let mut output = vec![f32::NAN; rows * pitch];
-                    Correlate {
-                        source: &source,
-                        offsets: &offsets,
-                        weight: &weight,
-                        start: &start,
-                        factor: &vec![0.5; rows],
-                        shift: &vec![2.0; rows],
-                        rectify,
-                        output: Output::Floats(&mut output),
-                        pitch,
-                        positions,
-                    }
-                    .compute_with(dots);
+                    compute(Output::Floats(&mut output));
                     let mut cells = vec![0; rows / 4 * pitch];
-                    Correlate {
-                        source: &source,
-                        offsets: &offsets,
-                        weight: &weight,
-                        start: &start,
-                        factor: &vec![0.5; rows],
-                        shift: &vec![2.0; rows],
-                        rectify,
-                        output: Output::Bytes { cells: &mut cells, inverse: 0.01, zero: 30 },
-                        pitch,
-                        positions,
-                    }
-                    .compute_with(dots);
+                    compute(Output::Bytes { cells: &mut cells, inverse: 0.01, zero: 30 });
                     for row in 0..rows {
                         for position in 0..positions {
                             let products = offsets.iter().enumerate().map(|(tap, offset)| {
