@@ -60,6 +60,31 @@ fn pictures_have_steps_alone() {
 }
 
 #[test]
+fn a_run_decodes_with_its_weights_as_they_are() {
+    let program = Program::new();
+    program.write("text.toml", TEXT);
+    program.succeed(&["train", "text.toml", "--quiet", "--out", "run", "--set", "train.max_steps=2"]);
+    program.write("int8.toml", "step = [{ kind = 'quantize', mapping = 'affine' }]");
+    program.succeed(&["compress", "run", "--recipe", "int8.toml", "--out", "small"]);
+    for run in ["run", "small"] {
+        let times = times(&program, &["bench", run, "--tokens", "2"]);
+        assert!(times["step"].is_null() && times["parameters"].as_u64().expect("a number") > 0);
+        assert_eq!(times["tokens"][0]["context"], 256, "{times}");
+    }
+    for (arguments, problem) in [
+        (["bench", "run", "--only", "train"], "a run is not trained"),
+        (["bench", "run", "--set", "seed=3"], "nothing of a run can be set"),
+    ] {
+        let said = program.run(&arguments);
+        assert_eq!(said.code, 2);
+        assert!(said.err.contains(problem) && said.err.contains("config.toml"), "{}", said.err);
+    }
+    program.train_small("pictures", &["train.epochs=1"]);
+    let said = program.run(&["bench", "pictures"]);
+    assert!(said.code == 2 && said.err.contains("ansatz measure RUN"), "{}", said.err);
+}
+
+#[test]
 fn a_context_longer_than_the_positions_is_refused() {
     let program = Program::new();
     program.write("text.toml", BOUNDED);

@@ -317,8 +317,9 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// The experiment, a TOML file such as configs/bench/mamba.toml
-    pub config: PathBuf,
+    /// A config file such as configs/bench/mamba.toml, or the folder of a run, whose decoding is timed with its weights as
+    /// they are
+    pub subject: PathBuf,
     /// Time only this
     #[arg(long, value_enum)]
     pub only: Option<Work>,

@@ -1,12 +1,12 @@
-//! `ansatz bench CONFIG`
+//! `ansatz bench CONFIG | RUN`
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ansatz_core::{Error, Model, ModelPlan, Places, Registry};
+use ansatz_core::{Encoder, Error, Model, ModelPlan, Places, Registry};
 use ansatz_infer::{TokenTime, time_decoding};
-use ansatz_run::{Environment, Experiment, peak_memory_bytes};
+use ansatz_run::{Environment, Experiment, Trained, peak_memory_bytes};
 use ansatz_train::{Setting, StepTimes, time_steps};
 use serde::Serialize;
 
@@ -29,18 +29,41 @@ struct Times {
     peak_memory_bytes: Option<u64>,
 }
 
+impl Times {
+    fn new(
+        arguments: &Bench,
+        experiment: &Experiment,
+        parameters: usize,
+        step: Option<StepTimes>,
+        tokens: Vec<TokenTime>,
+    ) -> Self {
+        Self {
+            title: experiment.title.clone(),
+            environment: Environment::observe(),
+            device: arguments.device.device.clone(),
+            parameters,
+            step,
+            tokens,
+            peak_memory_bytes: peak_memory_bytes(),
+        }
+    }
+}
+
 pub(super) fn execute(arguments: &Bench, registry: &Registry, out: &mut dyn Write) -> Outcome {
-    let times = time(arguments, registry)?;
+    let times = match arguments.subject.is_dir() {
+        true => time_run(arguments, registry)?,
+        false => time(arguments, registry)?,
+    };
     if arguments.json { output::json(out, &times) } else { print(&times, out) }
 }
 
 fn time(arguments: &Bench, registry: &Registry) -> Result<Times, Failure> {
-    let experiment = super::config::read(&arguments.config, &arguments.patches.set, registry)?;
+    let experiment = super::config::read(&arguments.subject, &arguments.patches.set, registry)?;
     let places = places()?;
     let (tokens, parameters) = match arguments.only {
         Some(Work::Train) => (Vec::new(), None),
-        only => {
-            let (tokens, parameters) = decode(&experiment, arguments, &places, registry, only.is_some())?;
+        _ => {
+            let (tokens, parameters) = decode(&experiment, arguments, &places, registry)?;
             (tokens, Some(parameters))
         }
     };
@@ -48,15 +71,31 @@ fn time(arguments: &Bench, registry: &Registry) -> Result<Times, Failure> {
         Some(Work::Decode) => None,
         _ => Some(train(&experiment, arguments, &places, registry)?),
     };
-    Ok(Times {
-        title: experiment.title.clone(),
-        environment: Environment::observe(),
-        device: arguments.device.device.clone(),
-        parameters: parameters.or(step.as_ref().map(|step| step.parameters)).unwrap_or(0),
-        step,
-        tokens,
-        peak_memory_bytes: peak_memory_bytes(),
-    })
+    let parameters = parameters.or(step.as_ref().map(|step| step.parameters)).unwrap_or(0);
+    Ok(Times::new(arguments, &experiment, parameters, step, tokens))
+}
+
+/// The times of tokens that the network of a run decodes, its weights as they are: quantized ones stay so.
+fn time_run(arguments: &Bench, registry: &Registry) -> Result<Times, Failure> {
+    let refused = |what: &str, problem: &str, remedy: &str| {
+        let expected = "a run, which is timed as it is: the tokens that it decodes";
+        Err(Failure::from(Error::input(what, problem, expected, remedy)))
+    };
+    if arguments.only == Some(Work::Train) {
+        return refused("--only train", "a run is not trained", "give bench the run's config.toml");
+    }
+    if !arguments.patches.set.is_empty() {
+        return refused("--set", "nothing of a run can be set", "give bench the run's config.toml");
+    }
+    let device = ansatz_device::open(&arguments.device.device)?;
+    let Trained { experiment, encoder, model, .. } = Trained::load(&arguments.subject, registry, &device)?;
+    let remedy = "measure the run instead: ansatz measure RUN";
+    let tokens = match tokens(&model, &*encoder, arguments)? {
+        Some(tokens) => tokens,
+        None => return Err(writes_nothing(arguments, remedy)),
+    };
+    let parameters = model.layers().iter().map(|layer| layer.parameters).sum();
+    Ok(Times::new(arguments, &experiment, parameters, None, tokens))
 }
 
 fn train(
@@ -83,7 +122,6 @@ fn decode(
     arguments: &Bench,
     places: &Places,
     registry: &Registry,
-    demanded: bool,
 ) -> Result<(Vec<TokenTime>, usize), Failure> {
     let device = ansatz_device::open(&arguments.device.device)?;
     let plan = experiment.plan(registry)?;
@@ -92,21 +130,27 @@ fn decode(
     let network = ModelPlan { registry, encoder, backbone: &*plan.backbone, task: &*plan.task };
     let model = Model::init(&network, experiment.seed.into(), &device)?;
     let parameters = model.layers().iter().map(|layer| layer.parameters).sum();
-    let tokens = match (encoder.codec(), model.backbone.recurrent()) {
-        (Some(codec), Some(_)) => {
-            time_decoding(&model, codec, &arguments.contexts, arguments.tokens.get(), &device)?
-        }
-        _ if demanded => {
-            return Err(Failure::from(Error::input(
-                arguments.config.display(),
-                "its network does not write token by token",
-                "text, and a backbone of causal mixers",
-                "leave out --only decode",
-            )));
-        }
-        _ => Vec::new(),
-    };
-    Ok((tokens, parameters))
+    match tokens(&model, encoder, arguments)? {
+        None if arguments.only.is_some() => Err(writes_nothing(arguments, "leave out --only decode")),
+        tokens => Ok((tokens.unwrap_or_default(), parameters)),
+    }
+}
+
+/// The times of tokens; none where the network does not write.
+fn tokens(
+    model: &Model,
+    encoder: &dyn Encoder,
+    arguments: &Bench,
+) -> Result<Option<Vec<TokenTime>>, Failure> {
+    let (Some(codec), Some(_)) = (encoder.codec(), model.backbone.recurrent()) else { return Ok(None) };
+    let device = ansatz_device::open(&arguments.device.device)?;
+    Ok(Some(time_decoding(model, codec, &arguments.contexts, arguments.tokens.get(), &device)?))
+}
+
+fn writes_nothing(arguments: &Bench, remedy: &str) -> Failure {
+    let expected = "text, and a backbone of causal mixers";
+    let subject = arguments.subject.display();
+    Failure::from(Error::input(subject, "its network does not write token by token", expected, remedy))
 }
 
 fn print(times: &Times, out: &mut dyn Write) -> Outcome {
