@@ -6,13 +6,14 @@ use std::process::Stdio;
 
 use crate::program::{Program, json, workspace};
 
-const RECIPES: [&str; 18] = [
+const RECIPES: [&str; 19] = [
     "int8",
     "int8-static",
     "int4",
     "int3",
     "gptq-int4",
     "gptq-int3",
+    "gptq-int3-affine",
     "qat-int3",
     "prune-80",
     "magnitude-50",

@@ -7,7 +7,7 @@ use ansatz_ops::Granularity;
 
 use crate::calibrate::Hessian;
 use crate::compensate::{Choice, Rows, compensate, root, rows};
-use crate::rounding::{Rounded, code, round, scale_for, scale_index};
+use crate::rounding::{Levels, Rounded, round, scale_index};
 use crate::{Kind, Weight};
 
 /// Rounds a weight column by column, so that the columns still to come make up for each error: GPTQ, Frantar et al.,
@@ -19,9 +19,9 @@ use crate::{Kind, Weight};
 ///
 /// # Errors
 /// When examples led to what is not finite.
-pub(crate) fn gptq(weight: &Weight, hessian: &Hessian, bits: u32, per: Granularity) -> Result<Rounded> {
-    let mut found = compensated(weight, hessian, bits, per)?;
-    let plain = round(weight, bits, per);
+pub(crate) fn gptq(weight: &Weight, hessian: &Hessian, levels: Levels, per: Granularity) -> Result<Rounded> {
+    let mut found = compensated(weight, hessian, levels, per)?;
+    let plain = round(weight, levels, per);
     let scale_of = scale_index(weight, per);
     let columns = weight.columns();
     let rows = weight.outputs() / hessian.groups().len().max(1);
@@ -30,7 +30,7 @@ pub(crate) fn gptq(weight: &Weight, hessian: &Hessian, bits: u32, per: Granulari
             let error = |rounded: &Rounded| {
                 let moved = |column| {
                     let index = weight.index(output, column);
-                    let value = rounded.scales[scale_of(index)] * f32::from(rounded.codes[index]);
+                    let value = rounded.steps(scale_of(index)).value(rounded.codes[index]);
                     f64::from(weight.values[index] - value)
                 };
                 square(h, &(0..columns).map(moved).collect::<Vec<_>>())
@@ -38,7 +38,7 @@ pub(crate) fn gptq(weight: &Weight, hessian: &Hessian, bits: u32, per: Granulari
             if error(&plain) < error(&found) {
                 for index in (0..columns).map(|column| weight.index(output, column)) {
                     found.codes[index] = plain.codes[index];
-                    found.scales[scale_of(index)] = plain.scales[scale_of(index)];
+                    found.set_steps(scale_of(index), plain.steps(scale_of(index)));
                 }
             }
         }
@@ -47,10 +47,9 @@ pub(crate) fn gptq(weight: &Weight, hessian: &Hessian, bits: u32, per: Granulari
 }
 
 /// Algorithm 1 for all outputs.
-fn compensated(weight: &Weight, hessian: &Hessian, bits: u32, per: Granularity) -> Result<Rounded> {
+fn compensated(weight: &Weight, hessian: &Hessian, levels: Levels, per: Granularity) -> Result<Rounded> {
     let columns = weight.columns();
-    let Rounded { codes, scales } = round(weight, bits, per);
-    let mut rounded = Rounded { codes: vec![0; codes.len()], scales };
+    let mut rounded = round(weight, levels, per);
     let count = hessian.groups().len().max(1);
     for (group, h) in hessian.groups().enumerate() {
         let upper = root(weight, hessian, h)?;
@@ -65,7 +64,7 @@ fn compensated(weight: &Weight, hessian: &Hessian, bits: u32, per: Granularity) 
         compensate(
             &mut rows,
             &upper,
-            &mut Rounding { weight, outputs, bits, per, unit, scale_of, rounded: &mut rounded },
+            &mut Rounding { weight, outputs, levels, per, unit, scale_of, rounded: &mut rounded },
         );
     }
     Ok(rounded)
@@ -75,7 +74,7 @@ struct Rounding<'a, S> {
     weight: &'a Weight,
     /// Those of the rows.
     outputs: Range<usize>,
-    bits: u32,
+    levels: Levels,
     per: Granularity,
     unit: usize,
     scale_of: S,
@@ -95,21 +94,22 @@ impl<S: Fn(usize) -> usize> Choice for Rounding<'_, S> {
             let kept = columns
                 .clone()
                 .filter(|column| self.weight.values[self.weight.index(output, *column)] != 0.0);
-            let largest = kept.map(|column| row[column].abs() as f32).fold(0.0, f32::max);
-            let scale = (self.scale_of)(self.weight.index(output, columns.start));
-            self.rounded.scales[scale] = scale_for(largest, self.bits, self.per);
+            let ends = |[least, largest]: [f32; 2], value: f32| [least.min(value), largest.max(value)];
+            let [least, largest] = kept.map(|column| row[column] as f32).fold([0.0; 2], ends);
+            let place = (self.scale_of)(self.weight.index(output, columns.start));
+            self.rounded.set_steps(place, self.levels.steps(least, largest, self.per));
         }
     }
 
     fn choose(&mut self, row: usize, column: usize, value: f64) -> f64 {
         let index = self.weight.index(self.outputs.start + row, column);
-        if self.weight.values[index] == 0.0 {
-            return 0.0;
-        }
-        let scale = self.rounded.scales[(self.scale_of)(index)];
-        let code = code(value as f32, scale, self.bits);
+        let steps = self.rounded.steps((self.scale_of)(index));
+        let code = match self.weight.values[index] {
+            0.0 => steps.zero_point,
+            _ => self.levels.code(value as f32, steps),
+        };
         self.rounded.codes[index] = code;
-        f64::from(scale) * f64::from(code)
+        f64::from(steps.value(code))
     }
 }
 
@@ -123,6 +123,7 @@ fn square(h: &[f64], d: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::compensate::tests::{alike, drawn, inverse, weight};
+    use ansatz_ops::Mapping;
     use proptest::prelude::*;
 
     /// ‖WX − ŴX‖² of all outputs.
@@ -130,8 +131,8 @@ mod tests {
         let scale_of = scale_index(weight, per);
         let columns = weight.columns();
         let moved = |index: usize| {
-            let value = f64::from(rounded.scales[scale_of(index)]) * f64::from(rounded.codes[index]);
-            f64::from(weight.values[index]) - value
+            let value = rounded.steps(scale_of(index)).value(rounded.codes[index]);
+            f64::from(weight.values[index]) - f64::from(value)
         };
         let row = |output| (0..columns).map(move |column| weight.index(output, column));
         (0..weight.outputs()).map(|output| square(h, &row(output).map(moved).collect::<Vec<_>>())).sum()
@@ -139,14 +140,14 @@ mod tests {
 
     /// Optimal brain quantization in a fixed order, output by output: each step takes one column out of the whole inverse
     /// (Frantar and Alistarh 2022, arXiv:2208.11580, equations 2 and 4).
-    fn naive(weight: &Weight, h: &[f64], bits: u32, per: Granularity) -> Rounded {
+    fn naive(weight: &Weight, h: &[f64], levels: Levels, per: Granularity) -> Rounded {
         let n = weight.columns();
         let window = n / weight.inputs();
         let mut damped = h.to_vec();
         let mean = (0..n).map(|i| h[i * n + i]).sum::<f64>() / n as f64;
         (0..n).for_each(|i| damped[i * n + i] += 0.01 * mean);
         let scale_of = scale_index(weight, per);
-        let mut rounded = round(weight, bits, per);
+        let mut rounded = round(weight, levels, per);
         for output in 0..weight.outputs() {
             let mut inverse = inverse(&damped, n);
             let mut row: Vec<f64> =
@@ -157,13 +158,13 @@ mod tests {
                     && j % (size * window) == 0
                 {
                     let group = &row[j..j + size * window];
-                    let largest =
-                        group.iter().fold(0.0, |largest: f32, value| largest.max(value.abs() as f32));
-                    rounded.scales[scale_of(index)] = scale_for(largest, bits, per);
+                    let largest = group.iter().fold(0.0, |largest: f32, value| largest.max(*value as f32));
+                    let least = group.iter().fold(0.0, |least: f32, value| least.min(*value as f32));
+                    rounded.set_steps(scale_of(index), levels.steps(least, largest, per));
                 }
-                let scale = rounded.scales[scale_of(index)];
-                rounded.codes[index] = code(row[j] as f32, scale, bits);
-                let error = row[j] - f64::from(scale) * f64::from(rounded.codes[index]);
+                let steps = rounded.steps(scale_of(index));
+                rounded.codes[index] = levels.code(row[j] as f32, steps);
+                let error = row[j] - f64::from(steps.value(rounded.codes[index]));
                 let pivot = inverse[j * n + j];
                 let taken: Vec<f64> = inverse[j * n..(j + 1) * n].to_vec();
                 (0..n).for_each(|k| row[k] -= error / pivot * taken[k]);
@@ -181,9 +182,9 @@ mod tests {
         let weight = weight(Kind::Matrix, &[3, 2], &[0.7, -0.2, 0.31, 0.9, -0.55, 0.1]);
         let hessian = Hessian::of(vec![4.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 9.0], 3);
         for per in [Granularity::Tensor, Granularity::Axis(1), Granularity::Group(1)] {
-            let plain = round(&weight, 3, per);
-            assert_eq!(compensated(&weight, &hessian, 3, per).unwrap(), plain);
-            assert_eq!(gptq(&weight, &hessian, 3, per).unwrap(), plain);
+            let plain = round(&weight, Levels::symmetric(3), per);
+            assert_eq!(compensated(&weight, &hessian, Levels::symmetric(3), per).unwrap(), plain);
+            assert_eq!(gptq(&weight, &hessian, Levels::symmetric(3), per).unwrap(), plain);
         }
     }
 
@@ -192,8 +193,11 @@ mod tests {
         // Twice the same input: 0.4 becomes 0, and its neighbour the sum of both.
         let weight = weight(Kind::Matrix, &[3, 1], &[0.4, 0.4, 1.0]);
         let hessian = Hessian::of(vec![1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0], 3);
-        assert_eq!(round(&weight, 2, Granularity::Axis(1)).codes, [0, 0, 1]);
-        assert_eq!(gptq(&weight, &hessian, 2, Granularity::Axis(1)).unwrap().codes, [0, 1, 1]);
+        assert_eq!(round(&weight, Levels::symmetric(2), Granularity::Axis(1)).codes, [0, 0, 1]);
+        assert_eq!(
+            gptq(&weight, &hessian, Levels::symmetric(2), Granularity::Axis(1)).unwrap().codes,
+            [0, 1, 1]
+        );
     }
 
     #[test]
@@ -201,10 +205,16 @@ mod tests {
         let weight = weight(Kind::Matrix, &[3, 1], &[0.4, 0.0, 1.0]);
         let mut values = vec![1.0, 0.9, 0.5, 0.9, 1.0, 0.4, 0.5, 0.4, 1.0];
         for per in [Granularity::Tensor, Granularity::Group(3)] {
-            assert_eq!(gptq(&weight, &Hessian::of(values.clone(), 3), 4, per).unwrap().codes[1], 0);
+            for mapping in [Mapping::Symmetric, Mapping::Affine] {
+                let levels = Levels { bits: 4, mapping };
+                let rounded = gptq(&weight, &Hessian::of(values.clone(), 3), levels, per).unwrap();
+                assert_eq!(rounded.values(&[3, 1], per)[1], 0.0);
+            }
         }
         values[0] = f64::INFINITY;
-        let message = gptq(&weight, &Hessian::of(values, 3), 4, Granularity::Tensor).unwrap_err().to_string();
+        let message = gptq(&weight, &Hessian::of(values, 3), Levels::symmetric(4), Granularity::Tensor)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("`w`") && message.contains("not finite"), "{message}");
     }
 
@@ -215,7 +225,10 @@ mod tests {
         let apart = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
         let alike = [1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0];
         let hessian = Hessian::of([apart, alike].concat(), 3);
-        assert_eq!(gptq(&weight, &hessian, 2, Granularity::Axis(0)).unwrap().codes, [0, 0, 1, 0, 1, 1]);
+        assert_eq!(
+            gptq(&weight, &hessian, Levels::symmetric(2), Granularity::Axis(0)).unwrap().codes,
+            [0, 0, 1, 0, 1, 1]
+        );
     }
 
     proptest! {
@@ -223,6 +236,7 @@ mod tests {
         #[test]
         fn it_is_optimal_brain_quantization_in_order_and_no_worse_than_rounding(
             bits in 2_u32..=8,
+            mapping in prop::sample::select(vec![Mapping::Symmetric, Mapping::Affine]),
             kind in prop::sample::select(vec![Kind::Matrix, Kind::Kernel]),
             groups in 1_usize..5,
             size in 1_usize..4,
@@ -240,10 +254,11 @@ mod tests {
             let per = [Granularity::Tensor, Granularity::output(shape.len()), Granularity::Group(size)][choice];
             let h = alike(&noise, weight.columns());
             let hessian = Hessian::of(h.clone(), weight.columns());
-            let fast = compensated(&weight, &hessian, bits, per).unwrap();
-            prop_assert_eq!(fast, naive(&weight, &h, bits, per));
-            let best = error(&weight, &h, &gptq(&weight, &hessian, bits, per).unwrap(), per);
-            let plain = error(&weight, &h, &round(&weight, bits, per), per);
+            let levels = Levels { bits, mapping };
+            let fast = compensated(&weight, &hessian, levels, per).unwrap();
+            prop_assert_eq!(fast, naive(&weight, &h, levels, per));
+            let best = error(&weight, &h, &gptq(&weight, &hessian, levels, per).unwrap(), per);
+            let plain = error(&weight, &h, &round(&weight, levels, per), per);
             prop_assert!(best <= plain * (1.0 + 1e-6) + 1e-9, "{best} {plain}");
         }
     }
@@ -257,10 +272,11 @@ mod tests {
         let h = alike(&drawn(inputs * 400, 17).collect::<Vec<_>>(), inputs);
         let hessian = Hessian::of(h.clone(), inputs);
         for per in [Granularity::Axis(1), Granularity::Group(50), Granularity::Group(150)] {
-            let fast = compensated(&weight, &hessian, 4, per).unwrap();
-            assert_eq!(fast, naive(&weight, &h, 4, per), "{per:?}");
+            let levels = Levels::symmetric(4);
+            let fast = compensated(&weight, &hessian, levels, per).unwrap();
+            assert_eq!(fast, naive(&weight, &h, levels, per), "{per:?}");
             let [best, plain] =
-                [&fast, &round(&weight, 4, per)].map(|rounded| error(&weight, &h, rounded, per));
+                [&fast, &round(&weight, levels, per)].map(|rounded| error(&weight, &h, rounded, per));
             assert!(best < 0.6 * plain, "{per:?}: {best} {plain}");
         }
     }

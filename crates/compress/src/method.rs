@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ansatz_core::{ConfigError, Error, Result};
-use ansatz_ops::{Granularity, InputRange};
+use ansatz_ops::{Granularity, InputRange, Mapping};
 use burn::module::Module;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,13 @@ pub enum Method {
 impl QuantizeConfig {
     /// Checks method and calibration against each other.
     pub(crate) fn check_method(&self) -> Result<(), ConfigError> {
+        if self.mapping == Mapping::Affine && self.activations != Activations::Dynamic {
+            return Err(ConfigError::value(
+                "activations",
+                "static ranges beside affine weights: a weight has a range or zero points beside it, not both",
+                "activations = \"dynamic\", or mapping = \"symmetric\"",
+            ));
+        }
         match (self.method, self.activations, &self.calibration) {
             (Method::Round, Activations::Dynamic, Some(_)) => Err(ConfigError::value(
                 "calibration",
@@ -115,7 +122,7 @@ impl QuantizeConfig {
     ) -> Result<M> {
         let treat = |weight: &Weight, hessian: &Hessian| -> Result<(Rounded, Granularity)> {
             let per = self.granularity(weight);
-            Ok((gptq(weight, hessian, self.bits, per)?, per))
+            Ok((gptq(weight, hessian, self.levels(), per)?, per))
         };
         let (module, made) = one_by_one(module, examples, &weights, treat, quantized_as)?;
         let unseen: Vec<Weight> =
@@ -165,13 +172,18 @@ mod tests {
         let device = ansatz_device::open("cpu").unwrap();
         let (network, pictures) = (network(&device), pictures(&device, 6));
         let examples = Examples { batches: &pictures, forward: &forward };
-        for scales in [Scales::Tensor, Scales::Output] {
-            let config = QuantizeConfig { bits: 3, scales, only: seen(), ..QuantizeConfig::default() };
+        for (scales, mapping) in [
+            (Scales::Tensor, Mapping::Symmetric),
+            (Scales::Output, Mapping::Symmetric),
+            (Scales::Output, Mapping::Affine),
+        ] {
+            let config =
+                QuantizeConfig { bits: 3, mapping, scales, only: seen(), ..QuantizeConfig::default() };
             let rounded = config.quantize_with(network.clone(), &examples).unwrap();
             let config = QuantizeConfig { method: Method::Gptq, ..config };
             assert!(config.quantize(network.clone()).is_err());
             let fitted = config.quantize_with(network.clone(), &examples).unwrap();
-            assert!(is_quantized(&fitted.twins[1].weight.val()));
+            assert!(is_quantized(&fitted.twins[1].weight.base()));
             let [near, far] = [fitted, rounded].map(|other| distance(&network, &other, &pictures));
             assert!(near < far, "{scales:?}: {near} {far}");
         }

@@ -1,7 +1,7 @@
 //! `kind = "quantize"`: weights in few bits.
 
 use ansatz_core::{ConfigError, Error, Result};
-use ansatz_ops::{Granularity, Scales, quantized};
+use ansatz_ops::{Granularity, Levels, Mapping, Scales, ZeroPoints, quantized};
 use ansatz_run::{Place, check_groups, check_rounding};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -15,7 +15,7 @@ use crate::ranges::Activations;
 use crate::rounding::{Rounded, round};
 use crate::{Layers, Weight, weights};
 
-/// Rounds weights to whole numbers with scales, symmetric about 0.
+/// Rounds weights to whole numbers with scales.
 ///
 /// Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,8 @@ pub struct QuantizeConfig {
     /// Bits of a weight on disk, 2 to 8. In memory each weight takes a byte.
     #[schemars(range(min = 2, max = 8))]
     pub bits: u32,
+    /// Whether whole numbers reach as far above 0 as below it, or from the least weight to the largest.
+    pub mapping: Mapping,
     /// Which weights share a scale.
     pub scales: Scales,
     /// How whole numbers are found.
@@ -46,6 +48,7 @@ impl Default for QuantizeConfig {
     fn default() -> Self {
         Self {
             bits: 8,
+            mapping: Mapping::Symmetric,
             scales: Scales::Output,
             method: Method::Round,
             activations: Activations::Dynamic,
@@ -110,7 +113,12 @@ impl QuantizeConfig {
     /// A weight rounded to the nearest.
     pub(crate) fn plain(&self, weight: &Weight) -> (Rounded, Granularity) {
         let per = self.granularity(weight);
-        (round(weight, self.bits, per), per)
+        (round(weight, self.levels(), per), per)
+    }
+
+    /// The codes that a weight may have.
+    pub(crate) fn levels(&self) -> Levels {
+        Levels { bits: self.bits, mapping: self.mapping }
     }
 
     /// Which values of a weight share a scale.
@@ -121,7 +129,12 @@ impl QuantizeConfig {
 
 /// The same module with these weights, by their names.
 pub(crate) fn quantized_as<M: Module>(module: M, rounded: BTreeMap<String, (Rounded, Granularity)>) -> M {
-    module.map(&mut Quantizing { place: Place::default(), rounded })
+    let points = rounded.iter().filter(|(_, (rounded, _))| !rounded.zero_points.is_empty());
+    let points = points.map(|(name, (Rounded { zero_points, scales, .. }, per))| {
+        (name.clone(), (zero_points.clone(), scales.clone(), *per))
+    });
+    let points = points.collect();
+    ZeroPoints::beside(module.map(&mut Quantizing { place: Place::default(), rounded }), points)
 }
 
 struct Quantizing {
@@ -131,7 +144,7 @@ struct Quantizing {
 
 impl ModuleMapper for Quantizing {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((Rounded { codes, scales }, per)) = self.rounded.remove(&self.place.name()) else {
+        let Some((Rounded { codes, scales, .. }, per)) = self.rounded.remove(&self.place.name()) else {
             return param;
         };
         param.map(|weight| quantized(&codes, weight.dims(), &scales, per, &weight.device()))
@@ -171,6 +184,8 @@ mod tests {
             ("calibration = { examples = 8 }", "sees no examples"),
             ("method = \"gptq\"\ncalibration = { example = 8 }", "unknown field"),
             ("activations = \"fixed\"", "unknown variant"),
+            ("mapping = \"asymmetric\"", "unknown variant"),
+            ("mapping = \"affine\"\nactivations = { static = {} }", "not both"),
             ("activations = { static = { method = { percentile = 50 } } }", "static.method.percentile"),
             (
                 "activations = { static = { examples = 8 } }\ncalibration = { examples = 9 }",
@@ -216,10 +231,11 @@ mod tests {
         let path = folder.path().join("model.safetensors");
         let x = Tensor::<2>::random([3, 16], burn::tensor::Distribution::Default, &device);
         let mut sizes = Vec::new();
-        for bits in [8, 4, 3] {
+        for (bits, mapping) in [(8, "symmetric"), (4, "symmetric"), (3, "symmetric"), (3, "affine")] {
             let plain = mixed(&device);
             let exact = plain.layers[0].weight.val();
-            let module = config(&format!("bits = {bits}")).unwrap().quantize(plain).unwrap();
+            let module =
+                config(&format!("bits = {bits}\nmapping = {mapping:?}")).unwrap().quantize(plain).unwrap();
             save_weights(&module, &path).unwrap();
             sizes.push(std::fs::metadata(&path).unwrap().len());
             let mut loaded = mixed(&device);
@@ -236,6 +252,8 @@ mod tests {
         }
         // 402 values of 4 and 3 bits instead of 8.
         assert!(sizes[0] - sizes[1] >= 402 / 2 - 8 && sizes[1] - sizes[2] >= 402 / 8 - 8, "{sizes:?}");
+        // Three bits for each of 13 zero points, and their place in the header.
+        assert!((5..=300).contains(&(sizes[3] - sizes[2])), "{sizes:?}");
     }
 
     #[test]
@@ -243,10 +261,13 @@ mod tests {
         let device = ansatz_device::open("cpu").unwrap();
         let module = mixed(&device);
         let masks = PruneConfig::default().masks(&module).unwrap();
-        let module = config("bits = 4").unwrap().quantize(masks.on(&device).hold(module)).unwrap();
-        let values = dense(module.layers[0].weight.val()).into_data().try_to_vec::<f32>().unwrap();
         let mask = masks.get("layers.0.weight").unwrap();
-        assert!(values.iter().zip(&mask.kept).all(|(value, kept)| *kept || *value == 0.0));
+        for mapping in ["symmetric", "affine"] {
+            let config = config(&format!("bits = 4\nmapping = {mapping:?}")).unwrap();
+            let module = config.quantize(masks.on(&device).hold(module.clone())).unwrap();
+            let values = dense(module.layers[0].weight.val()).into_data().try_to_vec::<f32>().unwrap();
+            assert!(values.iter().zip(&mask.kept).all(|(value, kept)| *kept || *value == 0.0));
+        }
     }
 
     #[test]

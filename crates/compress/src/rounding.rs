@@ -1,13 +1,13 @@
 //! From a weight to whole numbers with scales, by rounding.
 
 use ansatz_ops::Granularity;
-pub(crate) use ansatz_ops::{Rounded, code, scale_for};
+pub(crate) use ansatz_ops::{Levels, Rounded};
 
 use crate::Weight;
 
-/// Rounds a weight to codes of `bits` bits, see [`ansatz_ops::round`].
-pub(crate) fn round(weight: &Weight, bits: u32, per: Granularity) -> Rounded {
-    ansatz_ops::round(&weight.values, &weight.shape, bits, per)
+/// Rounds a weight to codes, see [`ansatz_ops::round`].
+pub(crate) fn round(weight: &Weight, levels: Levels, per: Granularity) -> Rounded {
+    ansatz_ops::round(&weight.values, &weight.shape, levels, per)
 }
 
 /// Which scale each value has, both counted row by row.

@@ -1,6 +1,7 @@
 //! What is known of the weights of a module.
 
-use ansatz_ops::{dense, is_quantized};
+use ansatz_ops::is_quantized;
+use ansatz_run::dequantized;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
@@ -23,13 +24,13 @@ pub fn zeros<M: Module>(module: &M) -> usize {
     impl ModuleVisitor for Count {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if D > 1 {
-                let zeros = dense(param.val()).equal_elem(0.0).int().sum();
+                let zeros = param.val().equal_elem(0.0).int().sum();
                 self.0 += zeros.into_scalar::<i64>() as usize;
             }
         }
     }
     let mut count = Count(0);
-    module.visit(&mut count);
+    dequantized(module.clone()).visit(&mut count);
     count.0
 }
 

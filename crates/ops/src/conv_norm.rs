@@ -12,6 +12,8 @@ use crate::observe::{Observed, observe};
 use crate::quantized::dense;
 #[cfg(feature = "flex")]
 use crate::quantized::is_quantized;
+#[cfg(feature = "flex")]
+use crate::zero_points::ZeroPoints;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
@@ -152,6 +154,31 @@ impl ConvNorm {
         Some(link)
     }
 
+    /// The layer where a kernel multiplies codes that have [`ZeroPoints`]; none elsewhere.
+    #[cfg(feature = "flex")]
+    fn of_codes(
+        &self,
+        x: &Tensor<4>,
+        options: &ConvOptions<2>,
+        [scale, shift]: [&Tensor<1>; 2],
+        residual: Option<&Tensor<4>>,
+    ) -> Option<Tensor<4>> {
+        let points = ZeroPoints::of(&self.conv.weight)?;
+        let codes = self.conv.weight.base();
+        let finish = Finish {
+            range: Range::OfEachRow,
+            factor: Some(scale),
+            shift: Some(shift),
+            residual,
+            rectify: false,
+        };
+        let y = crate::flex::integer::convolution(x, &codes, options, &finish)?;
+        let [outputs] = scale.dims();
+        let of_zeros = points.of_pictures(x.clone(), codes.dims(), options);
+        let y = y + of_zeros * scale.clone().reshape([1, outputs, 1, 1]);
+        Some(if self.rectify { relu(y) } else { y })
+    }
+
     fn apply(&self, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
         let [_, inputs, _, _] = self.conv.weight.dims();
         assert_shape!(x, [_, inputs, _, _]);
@@ -179,6 +206,10 @@ impl ConvNorm {
             return y.output;
         }
         let [scale, shift] = self.folded(&x.device());
+        #[cfg(feature = "flex")]
+        if let Some(y) = self.of_codes(&x, &options, [&scale, &shift], residual.as_ref()) {
+            return y;
+        }
         let weight = self.conv.weight.val();
         #[cfg(feature = "flex")]
         if is_quantized(&weight) {

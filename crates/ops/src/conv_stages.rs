@@ -71,7 +71,7 @@ mod tests {
         layer.conv.weight = layer.conv.weight.map(|weight| {
             let (shape, per) = (weight.dims(), Granularity::output(4));
             let values = weight.to_data().try_into_vec::<f32>().expect("float32");
-            let codes = crate::round(&values, &shape, 8, per);
+            let codes = crate::round(&values, &shape, crate::Levels::symmetric(8), per);
             quantized(&codes.codes, shape, &codes.scales, per, device)
         });
         InputRange::beside(layer, BTreeMap::from([("conv.weight".to_owned(), [-0.4, largest])]))

@@ -13,6 +13,8 @@ use crate::flex::integer::Finish;
 use crate::input_range::InputRange;
 use crate::observe::{Observed, observe};
 use crate::quantized::dense;
+#[cfg(feature = "flex")]
+use crate::zero_points::ZeroPoints;
 
 /// Two-dimensional convolution (cross-correlation, as usual in networks):
 /// `y[n, o, i, j] = bias[o] + Σ_{c,k,l} weight[o, c, k, l] · x[n, c, s·i + d·k − p, s·j + d·l − p]`
@@ -79,21 +81,35 @@ fn convolution_within(
 
 /// [`convolution`] with the weight and the bias of a module of burn's, in sight of whoever is
 /// [`observing`](crate::observing()), and with what stands beside the weight: the range of its inputs
-/// ([`InputRange`]), or how it is seen in training ([`FakeQuantization`]). The module's own stride, dilation, groups and
+/// ([`InputRange`]), its [`ZeroPoints`](crate::ZeroPoints), or how it is seen in training ([`FakeQuantization`]). The module's own stride, dilation, groups and
 /// padding are passed over for `options`.
 ///
 /// # Panics
 /// Like [`convolution`].
 pub fn convolve(x: Tensor<4>, layer: &Conv2d, options: ConvOptions<2>) -> Tensor<4> {
-    let weight = layer.weight.val();
-    let [_, _, height, width] = weight.dims();
+    let [_, _, height, width] = layer.weight.dims();
     observe(layer.weight.id, || Observed::Picture {
         picture: x.clone(),
         kernel: [height, width],
         options: options.clone(),
     });
+    #[cfg(feature = "flex")]
+    if let Some(points) = ZeroPoints::of(&layer.weight) {
+        let (codes, bias) = (layer.weight.base(), layer.bias.as_ref().map(|bias| dense(bias.val())));
+        let range = Range::OfEachRow;
+        let finish = Finish { range, factor: None, shift: bias.as_ref(), residual: None, rectify: false };
+        if let Some(y) = crate::flex::integer::convolution(&x, &codes, &options, &finish) {
+            return y + points.of_pictures(x, codes.dims(), &options);
+        }
+    }
     let x = FakeQuantization::inputs(&layer.weight, x, 1);
-    convolution_within(x, weight, layer.bias.as_ref().map(Param::val), options, InputRange::of(&layer.weight))
+    convolution_within(
+        x,
+        layer.weight.val(),
+        layer.bias.as_ref().map(Param::val),
+        options,
+        InputRange::of(&layer.weight),
+    )
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -7,9 +7,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::byte_rounding::{Range, rounded, straight_through};
 use crate::quantized::Granularity;
-use crate::rounding::round;
+use crate::rounding::{Levels, round};
 
-/// Beside a weight: whoever asks for its value gets it rounded as [`round`] rounds it, and the gradient of what was
+/// Beside a weight: whoever asks for its value gets it rounded as [`round`] rounds it symmetrically, and the gradient of what was
 /// rounded is that of the weight itself,
 ///
 /// ```text
@@ -67,7 +67,8 @@ impl Reparameterization for FakeQuantization {
             match data.try_to_vec::<f32>() {
                 Ok(values) if values.iter().all(|value| value.is_finite()) => {
                     let shape = base.dims();
-                    let values = round(&values, &shape, self.bits, self.per).values(&shape, self.per);
+                    let values = round(&values, &shape, Levels::symmetric(self.bits), self.per)
+                        .values(&shape, self.per);
                     Tensor::from_data(TensorData::new(values, shape), (&base.device(), base.dtype()))
                 }
                 _ => base,
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn the_weight_is_seen_as_quantizing_leaves_it_and_kept_as_it_is() {
         let [plain, fake] = layers(false, &Device::flex().autodiff());
-        let codes = round(&floats(plain.weight.val()), &[9, 5], 3, Granularity::output(2));
+        let codes = round(&floats(plain.weight.val()), &[9, 5], Levels::symmetric(3), Granularity::output(2));
         let expected =
             quantized(&codes.codes, [9, 5], &codes.scales, Granularity::output(2), &Device::flex());
         assert_eq!(floats(fake.weight.val()), floats(dense(expected)));
@@ -149,7 +150,7 @@ mod tests {
         let device = Device::flex();
         let [plain, fake] = layers(true, &device);
         let x = random([7, 9], &device);
-        let codes = round(&floats(plain.weight.val()), &[9, 5], 3, Granularity::output(2));
+        let codes = round(&floats(plain.weight.val()), &[9, 5], Levels::symmetric(3), Granularity::output(2));
         let whole = quantized(&codes.codes, [9, 5], &codes.scales, Granularity::output(2), &device);
         let bias = plain.bias.as_ref().map(Param::val);
         assert_close(&fake.forward(x.clone()), &crate::linear(x, whole, bias), "bytes");

@@ -151,7 +151,7 @@ mod tests {
             let shape = weight.dims();
             let values = weight.to_data().try_into_vec::<f32>().expect("float32");
             let per = Granularity::output(D);
-            let codes = crate::round(&values, &shape, 8, per);
+            let codes = crate::round(&values, &shape, crate::Levels::symmetric(8), per);
             quantized(&codes.codes, shape, &codes.scales, per, &weight.device())
         })
     }
@@ -188,7 +188,7 @@ mod tests {
         // A weight of groups that no kernel takes.
         let mut groups = layer;
         let floats = groups.dense_weight().into_data().try_into_vec::<f32>().expect("float32");
-        let codes = crate::round(&floats, &[12, 5], 8, Granularity::Group(3));
+        let codes = crate::round(&floats, &[12, 5], crate::Levels::symmetric(8), Granularity::Group(3));
         let grouped = quantized(&codes.codes, [12, 5], &codes.scales, Granularity::Group(3), &device);
         groups.weight = ranged(groups.weight.map(|_| grouped), "");
         let x = random([4, 12], &device);

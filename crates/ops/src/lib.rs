@@ -50,6 +50,7 @@ mod token_shift;
 mod unit_values;
 mod visible;
 mod wkv;
+mod zero_points;
 
 pub use activation::Activation;
 pub use attention::{attention, masked_softmax};
@@ -74,10 +75,11 @@ pub use quantized::{Granularity, Kind, Quantized, dense, is_quantized, quantized
 pub use rectifier::{gelu, gelu_tanh, silu};
 pub use recurrence::{Cell, recurrence};
 pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
-pub use rounding::{Rounded, Scales, Ungrouped, code, round, scale_for, scale_index};
+pub use rounding::{Levels, Mapping, Rounded, Scales, Steps, Ungrouped, round, scale_index};
 pub use selective_scan::SelectiveScan;
 pub use slstm::{ScalarMemory, scalar_memory};
 pub use token_shift::token_shift;
 pub use unit_values::unit_values;
 pub use visible::Visible;
 pub use wkv::{wkv, wkv_state};
+pub use zero_points::ZeroPoints;

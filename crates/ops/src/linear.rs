@@ -8,6 +8,8 @@ use crate::fake_quantization::FakeQuantization;
 use crate::input_range::InputRange;
 use crate::observe::{Observed, observe};
 use crate::quantized::{dense, is_quantized};
+#[cfg(feature = "flex")]
+use crate::zero_points::ZeroPoints;
 
 /// `y = x W + b`.
 ///
@@ -18,7 +20,8 @@ use crate::quantized::{dense, is_quantized};
 ///
 /// `y[n] = b[n] + s t[n] Σ_k (q[k] − z) v[k, n]`,
 ///
-/// the sum in whole numbers of 32 bits. A row with a value that is not finite gives NaN. This takes one scale per tensor,
+/// the sum in whole numbers of 32 bits; of a [`Linear`] beside whose weight [`ZeroPoints`](crate::ZeroPoints) stand, these
+/// take their part away. A row with a value that is not finite gives NaN. This takes one scale per tensor,
 /// per output, or per group of inputs whose number is a multiple of four; other weights are first made floats, as they
 /// are where gradients are asked for: these reach x and b, not the weight.
 ///
@@ -125,15 +128,30 @@ impl Linear {
     /// # Panics
     /// When the last axis is not the inputs.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let weight = self.weight.val();
-        let [inputs, _] = weight.dims();
+        let [inputs, _] = self.weight.dims();
         assert_shape!(x, [.., inputs]);
         observe(self.weight.id, || {
             let rows = x.shape().num_elements() / inputs.max(1);
             Observed::Rows(x.clone().reshape([rows, inputs]))
         });
+        #[cfg(feature = "flex")]
+        if let Some(y) = self.of_codes(&x) {
+            return y;
+        }
         let x = FakeQuantization::inputs(&self.weight, x, D - 1);
-        linear_within(x, weight, self.bias.as_ref().map(Param::val), InputRange::of(&self.weight))
+        linear_within(x, self.weight.val(), self.bias.as_ref().map(Param::val), InputRange::of(&self.weight))
+    }
+
+    /// The map where a kernel multiplies codes that have [`ZeroPoints`]; none elsewhere.
+    #[cfg(feature = "flex")]
+    fn of_codes<const D: usize>(&self, x: &Tensor<D>) -> Option<Tensor<D>> {
+        let points = ZeroPoints::of(&self.weight)?;
+        if x.device().is_autodiff() || !crate::flex::is_flex(x) {
+            return None;
+        }
+        let (codes, bias) = (self.weight.base(), self.bias.as_ref().map(|bias| dense(bias.val())));
+        let y = crate::flex::integer::linear(x, &codes, bias.as_ref(), Range::OfEachRow)?;
+        Some(y + points.of_rows(x.clone(), codes.dims()[1]))
     }
 
     /// The weight as floats `[inputs, outputs]`.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ansatz_core::{Error, Result};
-use ansatz_ops::{InputRange, dense};
+use ansatz_ops::{InputRange, ZeroPoints, dense};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
@@ -23,7 +23,8 @@ pub use quantized::dequantized;
 ///
 /// Quantized weights take as few bits as their values need, and of weights that are at least half zeros the zeros are
 /// left out; a module without such weights gives a plain file, which any program reads. The range of a layer's inputs, where
-/// one stands beside its weight, is a tensor `[2]` of its own, `WEIGHT.input_range.bounds`.
+/// one stands beside its weight, is a tensor `[2]` of its own, `WEIGHT.input_range.bounds`; zero points are packed with the
+/// codes.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -42,7 +43,8 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
     write_atomically(path, &bytes)
 }
 
-/// The bytes that the parameters and buffers of `module` take in memory, whole numbers with their scales included.
+/// The bytes that the parameters and buffers of `module` take in memory: whole numbers with their scales and zero points
+/// included.
 pub fn bytes_held<M: Module>(module: &M) -> u64 {
     let mut bytes = 0;
     each_tensor(module, |_, data| bytes += data.into_bytes().len() as u64);
@@ -142,7 +144,17 @@ impl<'a> WeightFile<'a> {
         match self.held {
             Held::Packed(mut weights) => {
                 weights.retain(|name, _| names.is_none_or(|names| names.contains(name)));
-                *module = module.clone().map(&mut Filling { place: Place::default(), weights });
+                let mut points = BTreeMap::new();
+                for (name, weight) in &weights {
+                    if let Stored::Quantized(Codes { zero_points, scales, sharing, .. }) = weight
+                        && !zero_points.is_empty()
+                    {
+                        let point = (zero_points.clone(), scales.clone(), (*sharing).into());
+                        points.insert(name.clone(), point);
+                    }
+                }
+                let filled = module.clone().map(&mut Filling { place: Place::default(), weights });
+                *module = ZeroPoints::beside(filled, points);
                 Ok(())
             }
             Held::Plain(bytes) => {
@@ -185,12 +197,19 @@ struct Collected {
 
 impl ModuleVisitor for Collected {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let tensor = param.val();
+        let (name, tensor) = (self.place.name(), param.val());
+        if let Some(weight) = ZeroPoints::weight_of(&name)
+            && let Some(Stored::Quantized(codes)) = self.weights.get_mut(weight)
+        {
+            let shifts: Vec<f32> = tensor.into_data().try_into_vec_as().unwrap_or_default();
+            codes.zero_points = ZeroPoints::of_shifts(&shifts, &codes.scales);
+            return;
+        }
         let stored = match Codes::of(&tensor) {
             Some(codes) => Stored::Quantized(codes),
             None => Stored::of(dense(tensor).into_data()),
         };
-        self.weights.insert(self.place.name(), stored);
+        self.weights.insert(name, stored);
     }
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
         self.weights.insert(self.place.name(), Stored::Plain(param.val().into_data()));
@@ -335,6 +354,7 @@ mod tests {
             shape: vec![3, 2],
             codes: (-3..3).collect(),
             scales: vec![0.5],
+            zero_points: vec![],
             sharing: quantized::Sharing::Tensor,
         };
         saved.weight = saved.weight.map(|weight| codes.tensor([3, 2], &weight.device()));
@@ -343,7 +363,7 @@ mod tests {
         load_weights(&mut loaded, &path).unwrap();
         let range = loaded.weight.reparameterization::<InputRange>().expect("a range");
         assert_eq!(range.bounds.val().into_data().try_to_vec::<f32>().unwrap(), [-0.3, 1.7]);
-        assert_eq!(Codes::of(&loaded.weight.val()), Some(codes));
+        assert_eq!(Codes::of(&loaded.weight.base()), Some(codes));
         let first = std::fs::read(&path).unwrap();
         save_weights(&loaded, &path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), first);
@@ -352,6 +372,32 @@ mod tests {
         assert!(plain.weight.reparameterization::<InputRange>().is_none());
         save_weights(&plain, &path).unwrap();
         load_weights(&mut linear(3, 2, true), &path).unwrap();
+    }
+
+    #[test]
+    fn zero_points_are_stored_with_the_codes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let (mut saved, mut loaded) = (linear(4, 2, true), linear(4, 2, true));
+        let codes = Codes {
+            shape: vec![4, 2],
+            codes: vec![-8, 7, 0, 3, -2, 1, 5, -6],
+            scales: vec![0.5, 0.25, 1.0, 2.0],
+            zero_points: vec![-8, 0, 7, 1],
+            sharing: quantized::Sharing::Group(2),
+        };
+        saved.weight = saved.weight.map(|weight| codes.tensor([4, 2], &weight.device()));
+        let points = (codes.zero_points.clone(), codes.scales.clone(), codes.sharing.into());
+        let saved = ZeroPoints::beside(saved, [("weight".to_owned(), points)].into());
+        save_weights(&saved, &path).unwrap();
+        load_weights(&mut loaded, &path).unwrap();
+        assert_eq!(loaded.weight.val().into_data(), saved.weight.val().into_data());
+        assert_eq!(loaded.weight.val().into_data().try_to_vec::<f32>().unwrap()[..2], [0.0, 1.75]);
+        let mut smaller = linear(3, 2, true);
+        assert!(load_weights(&mut smaller, &path).unwrap_err().to_string().contains("`weight`"));
+        let first = std::fs::read(&path).unwrap();
+        save_weights(&loaded, &path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), first);
     }
 
     #[test]

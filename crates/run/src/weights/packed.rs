@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `NAME:codes` | codes of b bits each, with their sign, one behind the other |
 //! | `NAME:scales` | the scales, bfloat16 where that loses nothing, else float32 |
+//! | `NAME:zeros` | the zero points, one per scale, packed like codes; absent where codes are symmetric about 0 |
 //! | `NAME:places` | a bit per value of the weight: whether it is other than 0 |
 //! | `NAME:values` | the float32 values that are other than 0 |
 //!
@@ -73,6 +74,9 @@ struct Form {
     scale: Option<Sharing>,
     /// Whether there are places.
     sparse: bool,
+    /// Bits of a zero point; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zeros: Option<u32>,
 }
 
 /// A tensor of the file.
@@ -115,7 +119,8 @@ pub(crate) fn write(weights: &BTreeMap<String, Stored>) -> Result<Vec<u8>, Strin
                     pack(words(data).map(|word| i8::from(word != 0)), 1),
                 ));
                 pieces.push(Piece::new(name, "values", Dtype::F32, values));
-                let form = Form { shape: data.shape().to_vec(), bits: None, scale: None, sparse: true };
+                let form =
+                    Form { shape: data.shape().to_vec(), bits: None, scale: None, sparse: true, zeros: None };
                 forms.insert(name, form);
             }
             Stored::Quantized(codes) => {
@@ -160,7 +165,12 @@ fn write_codes(name: &str, weight: &Codes, pieces: &mut Vec<Piece>) -> Form {
         false => (Dtype::F32, weight.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect()),
     };
     pieces.push(Piece::new(name, "scales", dtype, scales));
-    Form { shape: weight.shape.clone(), bits: Some(bits), scale: Some(weight.sharing), sparse }
+    let zeros = (!weight.zero_points.is_empty()).then(|| width(&weight.zero_points));
+    if let Some(bits) = zeros {
+        let points = pack(weight.zero_points.iter().copied(), bits);
+        pieces.push(Piece::new(name, "zeros", Dtype::U8, points));
+    }
+    Form { shape: weight.shape.clone(), bits: Some(bits), scale: Some(weight.sharing), sparse, zeros }
 }
 
 /// The weights of a packed file; `None` for one that is not packed.
@@ -205,7 +215,7 @@ fn read_form(file: &SafeTensors<'_>, name: &str, form: &Form) -> Option<Stored> 
         Some(bits) => {
             let codes = spread(unpack(piece("codes")?.data(), bits, held)?, places);
             let scales = piece("scales")?;
-            let scales = match scales.dtype() {
+            let scales: Vec<f32> = match scales.dtype() {
                 Dtype::BF16 => {
                     let value = |bytes: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
                     scales.data().as_chunks::<2>().0.iter().map(value).collect()
@@ -213,7 +223,11 @@ fn read_form(file: &SafeTensors<'_>, name: &str, form: &Form) -> Option<Stored> 
                 Dtype::F32 => floats(scales.data()),
                 _ => return None,
             };
-            let codes = Codes { shape: form.shape.clone(), codes, scales, sharing: form.scale? };
+            let zero_points = match form.zeros {
+                Some(bits) => unpack(piece("zeros")?.data(), bits, scales.len())?,
+                None => Vec::new(),
+            };
+            let codes = Codes { shape: form.shape.clone(), codes, scales, zero_points, sharing: form.scale? };
             codes.is_whole().then_some(Stored::Quantized(codes))
         }
         None => {
@@ -268,7 +282,7 @@ mod tests {
     }
 
     fn column(codes: Vec<i8>, scales: Vec<f32>, sharing: Sharing) -> Stored {
-        Stored::Quantized(Codes { shape: vec![codes.len(), 1], codes, scales, sharing })
+        Stored::Quantized(Codes { shape: vec![codes.len(), 1], codes, scales, zero_points: vec![], sharing })
     }
 
     /// Bytes of all tensors of a file, its header aside.
@@ -336,6 +350,7 @@ mod tests {
                 ("codes".to_owned(), Stored::Quantized(Codes {
                     shape: vec![rows, columns],
                     codes: codes[..count].to_vec(),
+                    zero_points: if rows % 2 == 0 { codes[..rows].to_vec() } else { Vec::new() },
                     scales,
                     sharing: Sharing::Axis(0),
                 })),

@@ -37,7 +37,7 @@ impl From<Sharing> for Granularity {
     }
 }
 
-/// A weight `scale · code`.
+/// A weight `scale · (code − zero point)`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Codes {
     /// The weight's sizes.
@@ -46,15 +46,19 @@ pub(crate) struct Codes {
     pub codes: Vec<i8>,
     /// See [`Granularity`].
     pub scales: Vec<f32>,
+    /// One per scale; none where the codes are symmetric about 0.
+    pub zero_points: Vec<i8>,
     /// Which codes share a scale.
     pub sharing: Sharing,
 }
 
 impl Codes {
-    /// What a quantized tensor holds; none of a float tensor, nor of one whose blocks have no name of ours.
+    /// What a quantized tensor holds, without zero points; none of a float tensor, nor of one whose blocks have no name of
+    /// ours.
     pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
         let Quantized { values, scales, per } = Quantized::read(tensor)?;
-        Some(Self { shape: tensor.dims().to_vec(), codes: values, scales, sharing: per.into() })
+        let shape = tensor.dims().to_vec();
+        Some(Self { shape, codes: values, scales, zero_points: Vec::new(), sharing: per.into() })
     }
 
     /// The quantized tensor, on `device`; `shape` is that of the weight.
@@ -62,7 +66,7 @@ impl Codes {
         quantized(&self.codes, shape, &self.scales, self.sharing.into(), device)
     }
 
-    /// Whether sizes, codes and scales belong together.
+    /// Whether sizes, codes, scales and zero points belong together.
     pub(crate) fn is_whole(&self) -> bool {
         let count = self.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
         let scales = match self.sharing {
@@ -70,7 +74,11 @@ impl Codes {
             Sharing::Axis(axis) => self.shape.get(axis).copied(),
             Sharing::Group(size) => groups(&self.shape, size),
         };
-        count == Some(self.codes.len()) && scales == Some(self.scales.len()) && !self.codes.contains(&i8::MIN)
+        let mut codes = self.codes.iter().chain(&self.zero_points);
+        count == Some(self.codes.len())
+            && scales == Some(self.scales.len())
+            && (self.zero_points.is_empty() || self.zero_points.len() == self.scales.len())
+            && codes.all(|code| *code != i8::MIN)
     }
 }
 
@@ -87,7 +95,7 @@ fn groups(shape: &[usize], size: usize) -> Option<usize> {
     fits.then(|| outputs.saturating_mul(inputs / size))
 }
 
-/// The same module with float weights instead of quantized ones, without ranges of inputs: what trains, or is handed to
+/// The same module with float weights instead of quantized ones, without ranges of inputs and zero points: what trains, or is handed to
 /// other programs.
 pub fn dequantized<M: Module>(module: M) -> M {
     struct Dequantize;
@@ -102,6 +110,7 @@ pub fn dequantized<M: Module>(module: M) -> M {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ansatz_ops::ZeroPoints;
     use burn::nn::LinearConfig;
 
     #[test]
@@ -112,6 +121,7 @@ mod tests {
                 shape: vec![4, 3],
                 codes: (-6..6).collect(),
                 scales: (1..=scales).map(|scale| scale as f32 * 0.5).collect(),
+                zero_points: vec![],
                 sharing,
             };
             assert!(codes.is_whole());
@@ -122,17 +132,24 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_together_is_told() {
-        let whole =
-            Codes { shape: vec![4, 3], codes: vec![1; 12], scales: vec![1.0; 3], sharing: Sharing::Axis(1) };
+        let whole = Codes {
+            shape: vec![4, 3],
+            codes: vec![1; 12],
+            scales: vec![1.0; 3],
+            zero_points: vec![2; 3],
+            sharing: Sharing::Axis(1),
+        };
         assert!(whole.is_whole());
         for spoiled in [
             Codes { shape: vec![4, 2], ..whole.clone() },
             Codes { shape: vec![usize::MAX, 3], ..whole.clone() },
             Codes { codes: vec![-128; 12], ..whole.clone() },
+            Codes { zero_points: vec![-128; 3], ..whole.clone() },
+            Codes { zero_points: vec![2; 2], ..whole.clone() },
             Codes { sharing: Sharing::Axis(2), ..whole.clone() },
             Codes { sharing: Sharing::Group(3), ..whole.clone() },
             Codes { sharing: Sharing::Group(0), ..whole.clone() },
-            Codes { scales: vec![], sharing: Sharing::Tensor, ..whole },
+            Codes { scales: vec![], zero_points: vec![], sharing: Sharing::Tensor, ..whole },
         ] {
             assert!(!spoiled.is_whole(), "{spoiled:?}");
         }
@@ -146,11 +163,14 @@ mod tests {
             shape: vec![4, 3],
             codes: (-6..6).collect(),
             scales: vec![0.5],
+            zero_points: vec![3],
             sharing: Sharing::Tensor,
         };
         layer.weight = layer.weight.map(|_| codes.tensor([4, 3], &device));
-        let weight = dequantized(layer).weight.val().into_data();
-        let expected: Vec<f32> = (-6..6).map(|code| 0.5 * code as f32).collect();
+        let points = (codes.zero_points, codes.scales, Granularity::Tensor);
+        let layer = ZeroPoints::beside(layer, [("weight".to_owned(), points)].into());
+        let weight = dequantized(layer).weight.base().into_data();
+        let expected: Vec<f32> = (-6..6).map(|code| 0.5 * (code - 3) as f32).collect();
         assert_eq!(weight.try_to_vec::<f32>().unwrap(), expected);
     }
 }
