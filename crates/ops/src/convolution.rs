@@ -81,8 +81,8 @@ fn convolution_within(
 
 /// [`convolution`] with the weight and the bias of a module of burn's, in sight of whoever is
 /// [`observing`](crate::observing()), and with what stands beside the weight: the range of its inputs
-/// ([`InputRange`]), its [`ZeroPoints`](crate::ZeroPoints), or how it is seen in training ([`FakeQuantization`]). The module's own stride, dilation, groups and
-/// padding are passed over for `options`.
+/// ([`InputRange`]), its [`ZeroPoints`](crate::ZeroPoints), or how it is seen in training ([`FakeQuantization`]). The
+/// module's own stride, dilation, groups and padding are passed over for `options`.
 ///
 /// # Panics
 /// Like [`convolution`].
