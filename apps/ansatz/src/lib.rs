@@ -59,6 +59,7 @@ pub fn builtin() -> Registry {
         .backbone::<ansatz_arch_stack::StackConfig>()
         .backbone::<ansatz_arch_stack::HierarchyConfig>()
         .backbone::<ansatz_arch_encoder_decoder::EncoderDecoderConfig>()
+        .backbone::<ansatz_arch_mlp::MlpConfig>()
         .backbone::<ansatz_arch_conv::ConvPyramidConfig>()
         .backbone::<ansatz_arch_conv::ResNetConfig>()
         .backbone::<ansatz_arch_series::DLinearConfig>()

@@ -107,8 +107,17 @@ impl TextEncoder {
 }
 
 /// Rows of tokens as the input `tokens`; rows shorter than the longest are padded behind, and `mask` says where.
-pub(crate) fn padded<R: AsRef<[u32]>>(rows: &[R], [tokens, mask]: [&str; 2]) -> Vec<(String, TensorData)> {
-    let length = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+pub(crate) fn padded<R: AsRef<[u32]>>(rows: &[R], names: [&str; 2]) -> Vec<(String, TensorData)> {
+    let longest = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    padded_to(longest, rows, names)
+}
+
+/// The same, of `length` tokens each, which no row exceeds.
+pub(crate) fn padded_to<R: AsRef<[u32]>>(
+    length: usize,
+    rows: &[R],
+    [tokens, mask]: [&str; 2],
+) -> Vec<(String, TensorData)> {
     let shape = [rows.len(), length];
     let fill = |value: &dyn Fn(&[u32], usize) -> i64| -> TensorData {
         let values = rows.iter().flat_map(|row| (0..length).map(|place| value(row.as_ref(), place)));

@@ -2,6 +2,7 @@
 
 mod config;
 mod encoder;
+mod known;
 mod modality;
 mod open;
 mod source;

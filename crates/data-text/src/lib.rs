@@ -13,6 +13,7 @@ mod recall;
 mod recognise;
 mod source;
 mod stem;
+mod terms;
 mod tokenizer;
 mod tokens;
 
@@ -28,4 +29,5 @@ pub use pairs::{Layout, OpenPairs, PairSource, PairsConfig, PairsEncoder};
 pub use recall::RecallConfig;
 pub use source::Source;
 pub use stem::{Embedding, EmbeddingConfig, MASK, SOURCE, SOURCE_MASK, TOKENS, TYPES};
+pub use terms::{TERMS, TermSum, TermsConfig, WEIGHTS};
 pub use tokenizer::{Tokenizer, TokenizerConfig};

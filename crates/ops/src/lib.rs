@@ -16,6 +16,7 @@
 //! Results have the same bits from run to run and for every number of threads.
 
 mod activation;
+mod adam;
 mod attention;
 mod byte_rounding;
 mod causal_convolution;
@@ -53,6 +54,7 @@ mod wkv;
 mod zero_points;
 
 pub use activation::Activation;
+pub use adam::AdamStep;
 pub use attention::{attention, masked_softmax};
 pub use causal_convolution::{CausalConvolution, causal_convolution};
 pub use conv_norm::{ConvNorm, ConvNormConfig};

@@ -76,8 +76,15 @@ mod tests {
     use crate::testing::{assert_close, gradient, random};
     use burn::tensor::{DType, Device};
 
-    const SHAPES: [[usize; 4]; 6] =
-        [[2, 3, 5, 7], [1, 1, 1, 4], [33, 4, 1, 1], [17, 2, 6, 6], [4, 5, 9, 3], [128, 3, 7, 7]];
+    const SHAPES: [[usize; 4]; 7] = [
+        [2, 3, 5, 7],
+        [1, 1, 1, 4],
+        [33, 4, 1, 1],
+        [9000, 37, 1, 1],
+        [17, 2, 6, 6],
+        [4, 5, 9, 3],
+        [128, 3, 7, 7],
+    ];
 
     #[test]
     fn outputs_and_gradients_are_those_of_tensor_operations() {

@@ -3,10 +3,11 @@
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, AdjustLrFn, LionConfig, ModuleOptimizer, MuonConfig, SgdConfig};
+use burn::optim::{AdjustLrFn, LionConfig, ModuleOptimizer, MuonConfig, SgdConfig};
 use burn::tensor::Tensor;
 
-use crate::optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
+use crate::adam::Adam;
+use crate::optimizer::{Lion, Muon, OptimizerConfig, Sgd};
 
 /// The trainable parameters of a network, sorted by what optimizers do with them.
 #[derive(Debug, Default)]
@@ -56,8 +57,8 @@ impl OptimizerConfig {
     pub(crate) fn build(&self, parameters: &Parameters) -> ModuleOptimizer {
         let vectors = ParamGroup::from_ids(parameters.vectors.clone());
         match self {
-            Self::AdamW(settings) => ModuleOptimizer::from(adamw(settings, settings.weight_decay).build())
-                .with_group(vectors, adamw(settings, 0.0).build(), None),
+            Self::AdamW(settings) => ModuleOptimizer::from(Adam::new(settings, settings.weight_decay))
+                .with_group(vectors, Adam::new(settings, 0.0), None),
             Self::Sgd(settings) => ModuleOptimizer::from(sgd(settings, settings.weight_decay).build())
                 .with_group(vectors, sgd(settings, 0.0).build(), None),
             Self::Lion(settings) => ModuleOptimizer::from(lion(settings, settings.weight_decay).build())
@@ -72,14 +73,6 @@ impl OptimizerConfig {
             }
         }
     }
-}
-
-fn adamw(settings: &AdamW, weight_decay: f64) -> AdamWConfig {
-    AdamWConfig::new()
-        .with_beta_1(settings.betas[0] as f32)
-        .with_beta_2(settings.betas[1] as f32)
-        .with_epsilon(settings.epsilon as f32)
-        .with_weight_decay(weight_decay as f32)
 }
 
 fn sgd(settings: &Sgd, weight_decay: f64) -> SgdConfig {
@@ -110,6 +103,7 @@ fn muon(settings: &Muon) -> MuonConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::AdamW;
     use burn::optim::GradientsParams;
     use burn::tensor::Device;
 

@@ -17,6 +17,7 @@
 //! [`train`] and [`resume`] do a whole run, [`evaluate`] judges a finished one, and [`TrainConfig`] is what
 //! stands under `[train]` in a config.
 
+mod adam;
 mod adapt;
 mod average;
 mod checkpoint;

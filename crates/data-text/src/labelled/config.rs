@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{LabelledSource, LabelledTextEncoder, OpenLabelledText, words};
 use crate::recognise;
 use crate::stem::EmbeddingConfig;
+use crate::terms::TermsConfig;
 use crate::tokenizer::{Tokenizer, TokenizerConfig};
 
 /// Texts with a class each.
@@ -32,12 +33,15 @@ pub struct LabelledTextConfig {
     pub validation: Share,
     /// Seed of these two; independent of the run's seed.
     pub split_seed: u64,
-    /// Probability with which each token of a text is left out while training, anew in every epoch, 0 up to but not
-    /// including 1.
+    /// Probability with which each token of a text, or each term where `terms` are read, is left out while training, anew
+    /// in every epoch, 0 up to but not including 1. Weights of the terms that are left are divided by what it leaves.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub token_dropout: f64,
     /// How a token becomes a vector.
     pub embedding: EmbeddingConfig,
+    /// Reads a text as a bag of weighted terms, one vector in all: `terms = { grams = 2 }`. Left out: as a row of tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<TermsConfig>,
 }
 
 /// How texts are cut into tokens: `tokenizer = { words = 20000 }`, `tokenizer = "bytes"`,
@@ -82,6 +86,7 @@ impl Default for LabelledTextConfig {
             split_seed: 0,
             token_dropout: 0.0,
             embedding: EmbeddingConfig::default(),
+            terms: None,
         }
     }
 }
@@ -115,6 +120,13 @@ impl Component for LabelledTextConfig {
         if !(0.0..1.0).contains(&self.token_dropout) {
             let problem = format!("a probability of {}", self.token_dropout);
             return Err(ConfigError::value("token_dropout", problem, "0 up to but not including 1"));
+        }
+        if let Some(terms) = &self.terms {
+            terms.check().map_err(|error| error.under("terms"))?;
+            if self.embedding != EmbeddingConfig::default() {
+                let problem = "terms have no embedding of tokens";
+                return Err(ConfigError::value("embedding", problem, "nothing here, or no `terms`"));
+            }
         }
         Ok(())
     }
@@ -154,6 +166,10 @@ mod tests {
         assert!(message("tokenizer = { words = 0 }").contains("`tokenizer.words`"));
         assert!(message("tokenizer = { file = '' }").contains("`tokenizer.file`"));
         assert!(message("token_dropout = 1.0").contains("`token_dropout`"));
+        assert!(message("terms = { grams = 0 }").contains("`terms.grams`"));
+        assert!(message("terms = { most = 0 }").contains("`terms.most`"));
+        assert!(message("terms = { width = 0 }").contains("`terms.width`"));
+        assert!(message("terms = {}\nembedding = { scale = 2.0 }").contains("`embedding`"));
         assert!(message("validation = { fraction = -0.1 }").contains("`validation`"));
         assert!(message("source = { table = { path = 'a.csv', text = 'a', label = 'a' } }").contains("`a`"));
         assert!(message("source = { table = { path = 'a.csv', txt = 'a' } }").contains("`text`"));

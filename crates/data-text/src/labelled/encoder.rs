@@ -3,16 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets,
+    Batch, BoxedStem, Build, Codec, ConfigError, Encoder, Error, Preparation, Result, Sentence, Target,
+    Targets, Variation,
 };
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use super::LabelledTextConfig;
-use crate::encoder::padded;
+use super::open::thinned;
+use crate::encoder::{padded, padded_to};
 use crate::source::text_files;
 use crate::stem::{EmbeddingConfig, MASK, TOKENS};
+use crate::terms::{TermSum, Terms, term_inputs};
 use crate::tokenizer::Tokenizer;
+
+/// Values of a token where the backbone takes any number.
+const USUAL_WIDTH: usize = 64;
 
 /// What a run must keep to read texts as it did in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +37,9 @@ struct Prepared {
     /// Whether a text may have several of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     several: bool,
+    /// The terms that are known, where texts are read as such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    terms: Option<serde_json::Value>,
 }
 
 /// Fitted preprocessing of texts with classes.
@@ -41,6 +50,8 @@ pub struct LabelledTextEncoder {
     length: usize,
     embedding: EmbeddingConfig,
     target: Target,
+    terms: Option<Terms>,
+    term_width: Option<usize>,
 }
 
 impl LabelledTextEncoder {
@@ -51,12 +62,23 @@ impl LabelledTextEncoder {
             length: config.length,
             embedding: config.embedding.clone(),
             target,
+            terms: None,
+            term_width: config.terms.as_ref().and_then(|terms| terms.width),
         }
     }
 
     /// The same for a network that knows at least so many tokens.
     pub(super) fn with_vocabulary(self, least: usize) -> Self {
         Self { vocabulary: self.vocabulary.max(least), ..self }
+    }
+
+    /// The same, which learns the terms of `texts` where the config asks for terms.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(super) fn with_terms(self, config: &LabelledTextConfig, texts: &[&[u32]]) -> Result<Self> {
+        let terms = config.terms.as_ref().map(|config| Terms::learn(config, texts)).transpose()?;
+        Ok(Self { terms, ..self })
     }
 
     /// From what a run kept.
@@ -74,7 +96,9 @@ impl LabelledTextEncoder {
         let config = LabelledTextConfig { length: kept.length, ..config.clone() };
         let names = kept.classes;
         let target = if kept.several { Target::Labels { names } } else { Target::Classes { names } };
-        Ok(Self::new(tokenizer, target, &config).with_vocabulary(kept.vocabulary.unwrap_or(0)))
+        let terms = kept.terms.as_ref().map(Terms::restore).transpose().map_err(damaged)?;
+        let encoder = Self::new(tokenizer, target, &config).with_vocabulary(kept.vocabulary.unwrap_or(0));
+        Ok(Self { terms, ..encoder })
     }
 
     /// The most tokens of a text.
@@ -91,9 +115,32 @@ impl LabelledTextEncoder {
         Ok(sentence)
     }
 
-    /// Rows of tokens with their classes as a batch.
-    pub(super) fn batch(&self, rows: &[&[u32]], targets: Targets) -> Batch {
-        Batch { examples: rows.len(), inputs: padded(rows, [TOKENS, MASK]), targets }
+    /// What the network reads of texts, given by their indices and tokens, each token or term left out with probability
+    /// `dropout` where they are varied. Rows of tokens are of `length`, or as long as the longest.
+    pub(super) fn read(
+        &self,
+        texts: &[(usize, &[u32])],
+        length: Option<usize>,
+        dropout: f64,
+        variation: Option<Variation>,
+    ) -> Vec<(String, TensorData)> {
+        let variation = variation.filter(|_| dropout > 0.0);
+        if let Some(terms) = &self.terms {
+            let read = |&(index, tokens): &(usize, &[u32])| {
+                let whole = terms.weigh(tokens);
+                let Some(variation) = variation else { return whole };
+                let left = thinned(&whole, dropout, variation, index);
+                left.into_iter().map(|(term, weight)| (term, weight / (1.0 - dropout as f32))).collect()
+            };
+            return term_inputs(&texts.iter().map(read).collect::<Vec<_>>());
+        }
+        let read = |&(index, tokens): &(usize, &[u32])| match variation {
+            Some(variation) => thinned(tokens, dropout, variation, index),
+            None => tokens.to_vec(),
+        };
+        let rows: Vec<Vec<u32>> = texts.iter().map(read).collect();
+        let names = [TOKENS, MASK];
+        length.map_or_else(|| padded(&rows, names), |length| padded_to(length, &rows, names))
     }
 }
 
@@ -115,7 +162,7 @@ impl Codec for LabelledTextEncoder {
     }
 
     fn inputs(&self, tokens: &[u32]) -> Vec<(String, TensorData)> {
-        padded(&[tokens], [TOKENS, MASK])
+        self.read(&[(0, tokens)], None, 0.0, None)
     }
 
     fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
@@ -136,7 +183,9 @@ impl Encoder for LabelledTextEncoder {
         };
         let tokenizer = self.tokenizer.to_json()?;
         let vocabulary = Some(self.vocabulary);
-        let kept = Prepared { tokenizer, vocabulary, length: self.length, classes: names.clone(), several };
+        let terms = self.terms.as_ref().map(Terms::kept).transpose()?;
+        let (length, classes) = (self.length, names.clone());
+        let kept = Prepared { tokenizer, vocabulary, length, classes, several, terms };
         serde_json::to_value(kept)
             .map_err(|error| Error::Failed(format!("the preparation of labelled texts: {error}")))
     }
@@ -146,7 +195,20 @@ impl Encoder for LabelledTextEncoder {
     }
 
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
-        let width = width.unwrap_or(64);
+        if let Some(terms) = &self.terms {
+            if let (Some(wanted), Some(given)) = (width, self.term_width)
+                && wanted != given
+            {
+                let problem = format!("the backbone wants tokens of {wanted} values, not {given}");
+                return Err(
+                    ConfigError::value("terms.width", problem, format!("{wanted}, or nothing")).into()
+                );
+            }
+            let width = width.or(self.term_width).unwrap_or(USUAL_WIDTH);
+            let (count, most) = (terms.count(), terms.most(self.length));
+            return Ok(BoxedStem::new(TermSum::new(count, most, width, build.device)));
+        }
+        let width = width.unwrap_or(USUAL_WIDTH);
         Ok(BoxedStem::new(self.embedding.build(self.vocabulary, self.length, width, build.device)?))
     }
 
@@ -157,7 +219,7 @@ impl Encoder for LabelledTextEncoder {
     fn encode(&self, path: &Path) -> Result<Batch> {
         let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
         let sentence = self.tokens(&String::from_utf8_lossy(&bytes))?;
-        Ok(self.batch(&[&sentence.tokens], Targets::Unknown))
+        Ok(Batch { examples: 1, inputs: self.inputs(&sentence.tokens), targets: Targets::Unknown })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A column of texts as one modality of examples that have several.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use ansatz_core::{
     BoxedStem, Build, Cell, ConfigError, Encoder, Error, Exhibit, FittedModality, Modality, ModalityEncoder,
@@ -8,9 +8,7 @@ use ansatz_core::{
 };
 use burn::tensor::TensorData;
 
-use super::open::thinned;
 use super::{LabelledSource, LabelledTextConfig, LabelledTextEncoder};
-use crate::stem::{MASK, TOKENS};
 
 impl LabelledTextConfig {
     /// Refuses what belongs to the example as a whole.
@@ -49,9 +47,12 @@ impl Modality for LabelledTextConfig {
             self.tokenizer.fit(train.iter().filter_map(|&index| text(&records.rows[index])))?;
         let encoder = LabelledTextEncoder::new(tokenizer, Target::Classes { names: Vec::new() }, self)
             .with_vocabulary(vocabulary);
+        let (texts, cut) = texts(&encoder, records)?;
+        let known: Vec<&[u32]> =
+            train.iter().filter_map(|&index| Some(&texts[index].as_ref()?.1[..])).collect();
+        let encoder = Arc::new(encoder.with_terms(self, &known)?);
+        let examples = Texts { texts, encoder: Arc::clone(&encoder), token_dropout: self.token_dropout };
         let encoder = TextModality(encoder);
-        let (texts, cut) = encoder.texts(records)?;
-        let examples = Texts { token_dropout: self.token_dropout, ..texts };
         let mut notes = Vec::new();
         if cut > 0 {
             let (total, length) = (records.rows.len(), self.length);
@@ -63,7 +64,7 @@ impl Modality for LabelledTextConfig {
     }
 
     fn restore(&self, preparation: &Preparation) -> Result<Box<dyn ModalityEncoder>> {
-        Ok(Box::new(TextModality(LabelledTextEncoder::restore(preparation, self)?)))
+        Ok(Box::new(TextModality(Arc::new(LabelledTextEncoder::restore(preparation, self)?))))
     }
 }
 
@@ -75,23 +76,24 @@ fn text(record: &Record) -> Option<&str> {
     }
 }
 
-/// Fitted preprocessing of a column of texts.
-struct TextModality(LabelledTextEncoder);
+/// A text and its tokens, where a record has one.
+type TokenText = Option<(String, Vec<u32>)>;
 
-impl TextModality {
-    /// The texts of all records, and how many of them were cut.
-    fn texts(&self, records: &Records) -> Result<(Texts, usize)> {
-        let mut cut = 0;
-        let mut read = |record: &Record| {
-            let Some(text) = text(record) else { return Ok(None) };
-            let sentence = self.0.tokens(text)?;
-            cut += usize::from(sentence.cut > 0);
-            Ok(Some((text.to_owned(), sentence.tokens)))
-        };
-        let texts = records.rows.iter().map(&mut read).collect::<Result<_>>()?;
-        Ok((Texts { texts, length: self.0.length(), token_dropout: 0.0 }, cut))
-    }
+/// The texts of all records, and how many of them were cut.
+fn texts(encoder: &LabelledTextEncoder, records: &Records) -> Result<(Vec<TokenText>, usize)> {
+    let mut cut = 0;
+    let mut read = |record: &Record| {
+        let Some(text) = text(record) else { return Ok(None) };
+        let sentence = encoder.tokens(text)?;
+        cut += usize::from(sentence.cut > 0);
+        Ok(Some((text.to_owned(), sentence.tokens)))
+    };
+    let texts = records.rows.iter().map(&mut read).collect::<Result<_>>()?;
+    Ok((texts, cut))
 }
+
+/// Fitted preprocessing of a column of texts.
+struct TextModality(Arc<LabelledTextEncoder>);
 
 impl ModalityEncoder for TextModality {
     fn preparation(&self) -> Result<Preparation> {
@@ -99,7 +101,8 @@ impl ModalityEncoder for TextModality {
     }
 
     fn read(&self, records: &Records) -> Result<Box<dyn ModalityExamples>> {
-        Ok(Box::new(self.texts(records)?.0))
+        let (texts, _) = texts(&self.0, records)?;
+        Ok(Box::new(Texts { texts, encoder: Arc::clone(&self.0), token_dropout: 0.0 }))
     }
 
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
@@ -109,8 +112,8 @@ impl ModalityEncoder for TextModality {
 
 /// Texts as tokens.
 struct Texts {
-    texts: Vec<Option<(String, Vec<u32>)>>,
-    length: usize,
+    texts: Vec<TokenText>,
+    encoder: Arc<LabelledTextEncoder>,
     token_dropout: f64,
 }
 
@@ -121,23 +124,12 @@ impl ModalityExamples for Texts {
 
     /// Rows are as long as the longest text may be, whatever is in the batch. Where there is no text, one token is real.
     fn inputs(&self, indices: &[usize], variation: Option<Variation>) -> Result<Vec<(String, TensorData)>> {
-        let mut tokens = vec![0i64; indices.len() * self.length];
-        let mut mask = tokens.clone();
-        let rows = tokens.chunks_exact_mut(self.length).zip(mask.chunks_exact_mut(self.length));
-        for ((tokens, mask), &index) in rows.zip(indices) {
-            let whole = self.texts[index].as_ref().map_or(&[0][..], |(_, tokens)| &tokens[..]);
-            let text = match variation.filter(|_| self.token_dropout > 0.0) {
-                Some(variation) => Cow::Owned(thinned(whole, self.token_dropout, variation, index)),
-                None => Cow::Borrowed(whole),
-            };
-            for (place, token) in text.iter().enumerate() {
-                tokens[place] = i64::from(*token);
-                mask[place] = 1;
-            }
-        }
-        let shape = [indices.len(), self.length];
-        let named = |name: &str, values| (name.to_owned(), TensorData::new(values, shape));
-        Ok(vec![named(TOKENS, tokens), named(MASK, mask)])
+        let text = |&index: &usize| {
+            let tokens = self.texts[index].as_ref().map_or(&[0][..], |(_, tokens)| &tokens[..]);
+            (index, tokens)
+        };
+        let texts: Vec<_> = indices.iter().map(text).collect();
+        Ok(self.encoder.read(&texts, Some(self.encoder.length()), self.token_dropout, variation))
     }
 
     fn exhibit(&self, index: usize) -> Result<Exhibit> {
@@ -183,6 +175,21 @@ mod tests {
         let registry = Registry::default();
         let stem = restored.stem(Some(4), &Build::new(&registry, &device)).unwrap();
         assert_eq!(stem.output(), ansatz_core::FeatureSpec::row(3, 4));
+    }
+
+    #[test]
+    fn terms_are_read_too() {
+        let texts = ["red leaf", "", "red leaf", "blue"];
+        let config = LabelledTextConfig { terms: Some(crate::TermsConfig::default()), ..config() };
+        let fitted = Modality::fit(&config, &records(&texts), &[0, 1, 2]).unwrap();
+        let inputs = fitted.examples.inputs(&[0, 3], None).unwrap();
+        // `leaf`, `red`, and the pair of both; nothing of `blue` is known.
+        let third = 1.0 / 3f32.sqrt();
+        let expected = TensorData::from([[third, third, third], [0.0, 0.0, 0.0]]);
+        inputs[1].1.assert_approx_eq::<f32>(&expected, burn::tensor::Tolerance::default());
+        let restored = Modality::restore(&config, &fitted.encoder.preparation().unwrap()).unwrap();
+        let again = restored.read(&records(&["red leaf"])).unwrap().inputs(&[0], None).unwrap();
+        assert_eq!(again[0].1.iter::<i64>().collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Labelled texts, read, cut into tokens, and divided.
 
-use std::borrow::Cow;
-
 use ansatz_core::{
     Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Target, Targets, Variation,
 };
@@ -81,6 +79,8 @@ impl OpenLabelledText {
             Ok(Texts { examples, labels })
         };
         let parts = [part(train)?, part(validation)?, part(test)?];
+        let known: Vec<&[u32]> = parts[0].examples.iter().map(|example| &example.tokens[..]).collect();
+        let encoder = encoder.with_terms(config, &known)?;
         let mut notes = Vec::new();
         if cut > 0 {
             let length = config.length;
@@ -103,15 +103,16 @@ impl OpenLabelledText {
     }
 }
 
-/// The tokens of example `index`, each left out with probability `dropout`; the first one alone where none is left.
-pub(super) fn thinned(
-    tokens: &[u32],
+/// The tokens or terms of example `index`, each left out with probability `dropout`; the first one alone where none is
+/// left.
+pub(super) fn thinned<T: Copy>(
+    tokens: &[T],
     dropout: f64,
     Variation { seed, epoch }: Variation,
     index: usize,
-) -> Vec<u32> {
+) -> Vec<T> {
     let mut random = stream(seed, Purpose::Example, epoch, index as u64);
-    let mut kept: Vec<u32> = tokens.iter().copied().filter(|_| !random.random_bool(dropout)).collect();
+    let mut kept: Vec<T> = tokens.iter().copied().filter(|_| !random.random_bool(dropout)).collect();
     if kept.is_empty() {
         kept.extend(tokens.first());
     }
@@ -129,18 +130,9 @@ impl OpenData for OpenLabelledText {
 
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
         let Texts { examples, labels } = self.part(part);
-        let rows: Vec<Cow<'_, [u32]>> = indices
-            .iter()
-            .map(|index| {
-                let tokens = &examples[*index].tokens;
-                match variation.filter(|_| self.token_dropout > 0.0) {
-                    Some(variation) => Cow::Owned(thinned(tokens, self.token_dropout, variation, *index)),
-                    None => Cow::Borrowed(&tokens[..]),
-                }
-            })
-            .collect();
-        let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
-        Ok(self.encoder.batch(&rows, labels.targets(indices)))
+        let texts = indices.iter().map(|&index| (index, &examples[index].tokens[..]));
+        let inputs = self.encoder.read(&texts.collect::<Vec<_>>(), None, self.token_dropout, variation);
+        Ok(Batch { examples: indices.len(), inputs, targets: labels.targets(indices) })
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
@@ -240,6 +232,59 @@ mod tests {
         assert_ne!(kept, thin(1, 0));
         assert_ne!(kept, thin(0, 1));
         assert_eq!(thinned(&[7], 0.999_999, Variation { seed: 3, epoch: 0 }, 0), [7]);
+    }
+
+    #[test]
+    fn terms_are_learned_from_training_alone_and_left_out_anew_in_each_epoch() {
+        let rows: String =
+            (0..40).map(|index| format!("{},good old word\n", ["no", "yes"][index % 2])).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, format!("label,text\n{rows}")).unwrap();
+        let table = LabelledTable {
+            path,
+            test: None,
+            text: "text".to_owned(),
+            label: "label".to_owned(),
+            separator: None,
+        };
+        let config = LabelledTextConfig {
+            source: LabelledSource::Table(table),
+            terms: Some(crate::TermsConfig::default()),
+            token_dropout: 0.5,
+            ..LabelledTextConfig::default()
+        };
+        let data = OpenLabelledText::open(&config, &Places { data: folder.path().to_owned() }).unwrap();
+        let weights = |variation| {
+            let batch = data.batch(Part::Train, &[0, 1], variation).unwrap();
+            let weights = batch.inputs[1].1.clone();
+            (weights.shape[1], weights.iter::<f32>().collect::<Vec<_>>())
+        };
+        // Three words and two pairs, all in every text.
+        let (count, whole) = weights(None);
+        assert_eq!(count, 5);
+        assert!(whole.iter().all(|weight| (weight - 1.0 / 5f32.sqrt()).abs() < 1e-6));
+        let epochs: Vec<_> = (0..20).map(|epoch| weights(Some(Variation { seed: 3, epoch })).1).collect();
+        assert!(
+            epochs.iter().flatten().all(|weight| *weight == 0.0 || (weight - 2.0 / 5f32.sqrt()).abs() < 1e-6)
+        );
+        assert!(epochs.iter().any(|weights| *weights != epochs[0]));
+        let kept = data.encoder().preparation().unwrap();
+        let restored = LabelledTextEncoder::restore(&kept, &config).unwrap();
+        assert_eq!(restored.preparation().unwrap(), kept);
+        let device = ansatz_device::open("cpu").unwrap();
+        let registry = ansatz_core::Registry::default();
+        let stem = restored.stem(Some(3), &ansatz_core::Build::new(&registry, &device)).unwrap();
+        let narrow = LabelledTextConfig {
+            terms: Some(crate::TermsConfig { width: Some(2), ..crate::TermsConfig::default() }),
+            ..config
+        };
+        let narrow = LabelledTextEncoder::restore(&kept, &narrow).unwrap();
+        let build = ansatz_core::Build::new(&registry, &device);
+        assert_eq!(narrow.stem(None, &build).unwrap().output(), ansatz_core::FeatureSpec::row(1, 2));
+        assert!(narrow.stem(Some(3), &build).unwrap_err().to_string().contains("`terms.width`"));
+        let inputs = data.batch(Part::Test, &[0], None).unwrap().inputs(&device);
+        assert_eq!(stem.forward(&inputs).unwrap().tokens.dims(), [1, 1, 3]);
     }
 
     #[test]

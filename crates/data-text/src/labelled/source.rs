@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Cell, ConfigError, Error, Places, Record, Result};
+use ansatz_data::read_records_behind;
 use ansatz_data::records::{check_separator, separated};
-use ansatz_data::{Cache, KnownFile, catalogue, read_records_behind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::known;
 use crate::source::text_files;
 
 /// Where texts with classes come from: `source = "reuters-r8"`,
@@ -23,6 +24,10 @@ pub enum LabelledSource {
     ReutersR52,
     /// Posts to 20 newsgroups, 11,293 + 7,528.
     TwentyNewsgroups,
+    /// Tweets, negative, neutral or positive, 30,414 + 7,744.
+    SentimentTweets,
+    /// Subjects and bodies of mails, spam or not, 4,848 + 1,198.
+    SpamAssassin,
     /// `.txt` files in folders named after their classes.
     Folder(LabelledFolder),
     /// A table with a text and a label in each row.
@@ -91,7 +96,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn one_label_each(train: Vec<Labelled>, test: Option<Vec<Labelled>>) -> Self {
+    pub(super) fn one_label_each(train: Vec<Labelled>, test: Option<Vec<Labelled>>) -> Self {
         Self { train, test, separator: None }
     }
 }
@@ -116,9 +121,11 @@ impl LabelledSource {
     /// When a file cannot be read, lacks a column, or a row is not what it should be.
     pub(crate) fn read(&self, places: &Places) -> Result<Found> {
         match self {
-            Self::ReutersR8 => known("reuters-r8", places),
-            Self::ReutersR52 => known("reuters-r52", places),
-            Self::TwentyNewsgroups => known("twenty-newsgroups", places),
+            Self::ReutersR8 => known::two_tables("reuters-r8", places),
+            Self::ReutersR52 => known::two_tables("reuters-r52", places),
+            Self::TwentyNewsgroups => known::two_tables("twenty-newsgroups", places),
+            Self::SentimentTweets => known::tweets(places),
+            Self::SpamAssassin => known::mails(places),
             Self::Folder(LabelledFolder { path }) => {
                 let (train, test) = (path.join("train"), path.join("test"));
                 if train.is_dir() && test.is_dir() {
@@ -144,18 +151,6 @@ impl LabelledSource {
                 Err(ConfigError::value("data.source", problem, expected).into())
             }
         }
-    }
-}
-
-/// A set of the catalogue: its training and its test file.
-fn known(name: &str, places: &Places) -> Result<Found> {
-    let set = catalogue::find(name)?;
-    let folder = Cache::at(&places.data).locate(set)?;
-    // Two lines behind the names tell the kinds of the columns.
-    let read = |file: &KnownFile| table(&folder.join(file.name), "Text", "Category", 2);
-    match set.files {
-        [train, test] => Ok(Found::one_label_each(read(train)?, Some(read(test)?))),
-        _ => Err(Error::Failed(format!("set `{name}` has no two parts"))),
     }
 }
 
@@ -193,7 +188,7 @@ fn folder(path: &Path) -> Result<Vec<Labelled>> {
 }
 
 /// The rows of a table, without the first `skipped`.
-fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Vec<Labelled>> {
+pub(super) fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Vec<Labelled>> {
     let records = read_records_behind(path, skipped)?;
     let [text, label] = [records.column(text)?, records.column(label)?];
     let labelled = |row: &Record| {

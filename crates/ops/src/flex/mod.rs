@@ -1,6 +1,7 @@
 //! Kernels for burn's `flex` backend, which runs on the processor.
 
 mod accumulate;
+mod adam;
 mod attention;
 mod buffer;
 mod causal;
@@ -40,6 +41,7 @@ mod wkv_extension;
 mod x86;
 
 use crate::{Cell, SelectiveScan};
+pub(crate) use adam::adam;
 pub(crate) use attention::attention;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
