@@ -258,7 +258,7 @@ mod tests {
         let weights = |variation| {
             let batch = data.batch(Part::Train, &[0, 1], variation).unwrap();
             let weights = batch.inputs[1].1.clone();
-            (weights.shape[1], weights.iter::<f32>().collect::<Vec<_>>())
+            (weights.shape()[1], weights.iter::<f32>().collect::<Vec<_>>())
         };
         // Three words and two pairs, all in every text.
         let (count, whole) = weights(None);

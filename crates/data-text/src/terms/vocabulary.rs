@@ -195,6 +195,6 @@ mod tests {
         let inputs = term_inputs(&[vec![(3, 0.5), (4, 0.25)], vec![]]);
         inputs[0].1.assert_eq(&TensorData::from([[3i64, 4], [0, 0]]), true);
         inputs[1].1.assert_eq(&TensorData::from([[0.5f32, 0.25], [0.0, 0.0]]), true);
-        assert_eq!(term_inputs(&[vec![]])[0].1.shape.as_slice(), [1, 1]);
+        assert_eq!(term_inputs(&[vec![]])[0].1.shape().as_slice(), [1, 1]);
     }
 }
