@@ -40,6 +40,6 @@ impl Scores {
         if whole && self.cap.is_none() {
             return ansatz_ops::attention(query, key, value, self.scale, None, visible);
         }
-        dropout.forward(self.weights(query, key, visible)).matmul(value)
+        ansatz_ops::dropout(dropout, self.weights(query, key, visible)).matmul(value)
     }
 }

@@ -1,7 +1,7 @@
 //! One block: attention among the tokens, to the memory, and a channel mixer.
 
 use ansatz_core::{BoxedChannel, Context, State};
-use ansatz_ops::{Norm, Visible};
+use ansatz_ops::{Norm, Visible, dropout};
 use burn::module::Module;
 use burn::nn::Dropout;
 use burn::tensor::Tensor;
@@ -106,9 +106,9 @@ impl Block {
     /// The tokens with a branch.
     fn join(&self, tokens: Tensor<3>, norm: &Norm, branch: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
         if self.norm_first {
-            tokens.clone() + self.dropout.forward(branch(norm.forward(tokens)))
+            tokens.clone() + dropout(&self.dropout, branch(norm.forward(tokens)))
         } else {
-            norm.forward(tokens.clone() + self.dropout.forward(branch(tokens)))
+            norm.forward(tokens.clone() + dropout(&self.dropout, branch(tokens)))
         }
     }
 }

@@ -4,7 +4,7 @@ use ansatz_core::{
     Backbone, BackboneConfig, BoxedBackbone, Build, Component, ConfigError, Context, FeatureSpec, Features,
     Layer, Recurrent, Registry, Result, State,
 };
-use ansatz_ops::{Activation, Linear, LinearConfig};
+use ansatz_ops::{Activation, Linear, LinearConfig, dropout};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -94,7 +94,7 @@ impl Perceptron {
         let [batch, length, inputs] = tokens.dims();
         let outputs = self.width(inputs);
         let layer =
-            |tokens, layer: &Linear| self.dropout.forward(self.activation.apply(layer.forward(tokens)));
+            |tokens, layer: &Linear| dropout(&self.dropout, self.activation.apply(layer.forward(tokens)));
         let tokens = self.layers.iter().fold(tokens, layer);
         assert_shape!(tokens, [batch, length, outputs]);
         tokens

@@ -1,5 +1,6 @@
 //! What happens to a residual branch while training.
 
+use ansatz_ops::dropout;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
@@ -21,13 +22,13 @@ impl Residual {
 
     /// `[batch, length, width]` → the same.
     pub fn forward(&self, branch: Tensor<3>) -> Tensor<3> {
-        let branch = self.dropout.forward(branch);
+        let branch = dropout(&self.dropout, branch);
         if self.skip.prob == 0.0 {
             return branch;
         }
         // Dropout of one value per example, spread over the whole branch.
         let whole = Tensor::ones_like(&branch.clone().narrow(1, 0, 1).narrow(2, 0, 1));
-        branch * self.skip.forward(whole)
+        branch * dropout(&self.skip, whole)
     }
 }
 

@@ -25,6 +25,7 @@ mod conv_stages;
 mod convolution;
 mod delta;
 mod diagonal_scan;
+mod dropout;
 mod fake_quantization;
 #[cfg(feature = "flex")]
 mod flex;
@@ -62,6 +63,7 @@ pub use conv_stages::{ConvStage, conv_stages};
 pub use convolution::{convolution, convolve};
 pub use delta::{Decay, delta_rule, diagonal_plus_low_rank};
 pub use diagonal_scan::diagonal_scan;
+pub use dropout::dropout;
 pub use fake_quantization::FakeQuantization;
 pub use input_range::InputRange;
 pub use linear::{Linear, LinearConfig, linear};

@@ -1,7 +1,7 @@
 //! The parts of a block.
 
 use ansatz_core::{BoxedMixer, Context};
-use ansatz_ops::{Activation, Linear, LinearConfig, Norm};
+use ansatz_ops::{Activation, Linear, LinearConfig, Norm, dropout};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor, activation};
@@ -29,8 +29,8 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let hidden = self.dropout.forward(Activation::Gelu.apply(self.expand.forward(x)));
-        self.dropout.forward(self.contract.forward(hidden))
+        let hidden = dropout(&self.dropout, Activation::Gelu.apply(self.expand.forward(x)));
+        dropout(&self.dropout, self.contract.forward(hidden))
     }
 
     /// Floating-point operations for one vector.

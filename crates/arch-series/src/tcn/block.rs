@@ -1,6 +1,6 @@
 //! One block: two convolutions on a residual branch.
 
-use ansatz_ops::{Activation, Linear, LinearConfig, Norm, NormConfig, NormKind, sigmoid};
+use ansatz_ops::{Activation, Linear, LinearConfig, Norm, NormConfig, NormKind, dropout, sigmoid};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor};
@@ -88,7 +88,7 @@ impl TcnBlock {
             } else {
                 self.activation.apply(hidden)
             };
-            hidden = self.dropout.forward(hidden);
+            hidden = dropout(&self.dropout, hidden);
         }
         let kept = match &self.shortcut {
             Some(shortcut) => shortcut.forward(tokens),

@@ -1,7 +1,7 @@
 //! S4D's mixer, all tokens at once and behind a state.
 
 use ansatz_core::{Context, Mixer, Recurrent, State};
-use ansatz_ops::{Linear, gelu, sigmoid};
+use ansatz_ops::{Linear, dropout, gelu, sigmoid};
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer};
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
@@ -46,7 +46,7 @@ impl S4d {
         let [batch, length, width] = tokens.dims();
         let tokens = real(tokens, mask);
         let (y, state) = self.kernel.scan(tokens.clone(), state);
-        let y = self.dropout.forward(gelu(y + tokens * self.skip.val().unsqueeze()));
+        let y = dropout(&self.dropout, gelu(y + tokens * self.skip.val().unsqueeze()));
         let mapped = self.output.forward(y);
         assert_shape!(mapped, [batch, length, 2 * width]);
         let output = mapped.clone().narrow(2, 0, width) * sigmoid(mapped.narrow(2, width, width));

@@ -3,6 +3,7 @@
 use ansatz_core::{
     BoxedBackbone, BoxedStem, Build, Error, FeatureSpec, Features, Inputs, Layer, ModalityEncoder, Result,
 };
+use ansatz_ops::dropout;
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer};
 use burn::tensor::{Bool, Tensor, TensorData};
@@ -88,7 +89,7 @@ impl Branch {
             Some(encoder) => encoder.forward(features),
             None => features,
         };
-        let tokens = self.dropout.forward(features.tokens.clone());
+        let tokens = dropout(&self.dropout, features.tokens.clone());
         Ok(Found { features: features.with_tokens(tokens), present, missing })
     }
 

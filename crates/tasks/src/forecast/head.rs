@@ -1,7 +1,7 @@
 //! The head of forecasting.
 
 use ansatz_core::{ConfigError, FeatureSpec, Features, Grid, Head, Layer, Result, Shared, Targets};
-use ansatz_ops::{Linear, LinearConfig};
+use ansatz_ops::{Linear, LinearConfig, dropout};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
@@ -135,7 +135,7 @@ impl ForecastHead {
             }
             (Standing::Apart | Standing::Together, _) => features,
         };
-        let mapped = linear.forward(self.dropout.forward(self.gather(features)));
+        let mapped = linear.forward(dropout(&self.dropout, self.gather(features)));
         let [mapped_rows, _] = mapped.dims();
         if self.has_rows_of_channels() {
             let batch = mapped_rows / channels;
