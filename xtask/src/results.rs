@@ -24,7 +24,7 @@ struct Row {
     task: String,
     /// The config that does it.
     config: PathBuf,
-    /// The figure of the test part that counts; of an `accuracy` more is better, of any other less.
+    /// The figure of the test part that counts; of `accuracy` and `macro_f1` more is better, of any other less.
     figure: String,
     /// Whose figure is compared.
     peer: String,
@@ -89,11 +89,10 @@ impl Row {
         let (mean, deviation) =
             moments(&figures(&|summary| summary["test"][&self.figure].as_f64(), &self.figure)?);
         let (seconds, _) = moments(&figures(&|summary| summary["seconds"].as_f64(), "seconds")?);
-        let accuracy = self.figure == "accuracy";
-        let met = if accuracy { mean >= self.best } else { mean <= self.best };
-        let show =
-            |value: f64| if accuracy { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
-        let spread = if accuracy { format!("{:.2}", deviation * 100.0) } else { format!("{deviation:.4}") };
+        let share = ["accuracy", "macro_f1"].contains(&self.figure.as_str());
+        let met = if share { mean >= self.best } else { mean <= self.best };
+        let show = |value: f64| if share { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
+        let spread = if share { format!("{:.2}", deviation * 100.0) } else { format!("{deviation:.4}") };
         let bold = if met { "**" } else { "" };
         let line = writeln!(
             table,
@@ -157,6 +156,7 @@ mod tests {
             "| task | `configs/a.toml` | accuracy | **96.00 % ± 1.00** | 3 | 95.00 % | peer | 7 | 2 |\n";
         assert_eq!(met, expected);
         assert!(line(&row("mse", 0.5), &[0.6]).contains("| 0.6000 ± 0.0000 | 1 | 0.5000 |"));
+        assert!(line(&row("macro_f1", 0.5), &[0.6]).contains("| **60.00 % ± 0.00** |"));
         assert!(line(&row("mse", 0.5), &[0.4]).contains("| **0.4000 ± 0.0000** |"));
     }
 

@@ -54,10 +54,7 @@ pub enum Purpose {
         size: [usize; 2],
     },
     /// To tell the class of a text.
-    ClassifyText {
-        /// The most tokens of a text.
-        length: usize,
-    },
+    ClassifyText,
     /// To tell the class of a series.
     ClassifySeries {
         /// Steps of the longest.

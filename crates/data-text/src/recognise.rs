@@ -105,7 +105,7 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
     let mut words: Vec<usize> = found.train.iter().map(|text| text.text.split_whitespace().count()).collect();
     words.sort_unstable();
     let (median, longest) = (words[words.len() / 2], words[words.len() - 1]);
-    let length = (longest * 5 / 4).next_power_of_two().clamp(16, 256);
+    let length = (longest * 5 / 4).next_power_of_two().clamp(16, 4096);
     let mut warnings = Vec::new();
     let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
     if *most >= 10 * least {
@@ -141,9 +141,14 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
                 format!("length = {length}"),
                 "tokens at the most; longer texts are cut, and counted",
             ),
+            Setting::new(
+                "terms = { grams = 2 }",
+                "words and pairs of words, each with the weight of what it tells",
+            ),
+            Setting::new("token_dropout = 0.3", "of the terms, left out while training"),
             Setting::new("validation = { fraction = 0.1 }", "of each class, for choosing the best weights"),
         ],
-        purpose: Purpose::ClassifyText { length },
+        purpose: Purpose::ClassifyText,
         examples: found.train.len(),
         imbalance: Proposal::imbalance(classes.values().copied()),
     }))
@@ -241,7 +246,7 @@ mod tests {
         assert_eq!(proposal.seen[0], "texts of 3 classes: 0 11, 1 10, 2 10");
         assert!(proposal.settings[0].line.contains("text = \"body\", label = \"Topic\""));
         assert_eq!(proposal.warnings, ["texts that come again: 1"]);
-        assert_eq!(proposal.purpose, Purpose::ClassifyText { length: 16 });
+        assert_eq!(proposal.purpose, Purpose::ClassifyText);
         // Numbers are no texts, and without labels there are no classes.
         for text in ["class,value\na,1.5\n", "name,body\na,a story about it\n"] {
             std::fs::write(&path, text).unwrap();

@@ -33,19 +33,13 @@ schedule = {{ kind = "one-cycle" }}
                 stages = stages(height.min(width)),
             )
         }
-        Purpose::ClassifyText { length } => {
-            let rate = 3000.0 * 64.0 / length as f64;
-            let (epochs, time) = plan(rate, examples, 5..=30);
+        Purpose::ClassifyText => {
+            let (epochs, time) = plan(2500.0, examples, 3..=8);
             format!(
                 r#"[backbone]
-# A short convolution sees phrases; the mean over all words tells the class. Any mixer fits, see `ansatz list`.
-kind = "stack"
-width = 64
-depth = 1
-positions = "none"
-pattern = [{{ kind = "short-convolution" }}]
-channels = [{{ kind = "mlp", expansion = 2.0 }}]
-dropout = 0.3
+# A linear map of the weighted terms. Words in their order are read without data.terms and data.token_dropout, by any
+# mixer: kind = "stack", pattern = [{{ kind = "short-convolution" }}]; see `ansatz list`.
+kind = "mlp"
 
 [task]
 kind = "classify"
@@ -53,7 +47,8 @@ kind = "classify"
 [train]
 epochs = {epochs}  # {time} on two cores
 batch_size = 32
-optimizer = {{ kind = "adamw", learning_rate = 2e-3, weight_decay = 0.05 }}
+keep = "best"
+optimizer = {{ kind = "adamw", learning_rate = 5e-3, weight_decay = 0.0 }}
 schedule = {{ kind = "one-cycle" }}
 "#,
             )
@@ -164,6 +159,7 @@ width = 64
 depth = 2
 pattern = [{{ kind = "attention", heads = 4 }}]
 channels = [{{ kind = "mlp", expansion = 2.0 }}]
+last_norm = false
 dropout = 0.1
 
 [task]
