@@ -80,6 +80,9 @@ fn labelled_texts_become_a_config_that_trains_and_predicts() {
     let answer = program.succeed(&["predict", "run", "new.txt", "--top", "1", "--json"]);
     let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
     assert_eq!(answer["predictions"][0][0], "spam");
+    // A network that tells classes has nothing to write on with, whatever its backbone.
+    let said = program.run(&["generate", "run", "--prompt", "win"]);
+    assert!(said.code == 2 && said.err.contains("it tells classes"), "{}", said.err);
 }
 
 #[test]

@@ -37,11 +37,13 @@ impl Generator {
         if generator.trained.encoder.codec().is_none() {
             return refused("the run reads no text", "predict with it: ansatz predict RUN FILES");
         }
-        if matches!(generator.trained.encoder.target(), Target::MaskedTokens { .. }) {
-            return refused(
-                "it tells hidden tokens, and no next ones",
-                "train one with the task `language-model`",
-            );
+        let told = match generator.trained.encoder.target() {
+            Target::Tokens { .. } => None,
+            Target::MaskedTokens { .. } => Some("it tells hidden tokens, and no next ones"),
+            _ => Some("it tells classes, and no next tokens"),
+        };
+        if let Some(problem) = told {
+            return refused(problem, "train one with the task `language-model`");
         }
         if generator.trained.model.backbone.recurrent().is_none() {
             return refused(
