@@ -20,7 +20,7 @@ use ansatz_core::{Error, Result};
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits, RgbImage, Rgba};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits, RgbImage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,11 +71,11 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::read`].
     pub fn read_bytes(&self, path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
-        Ok(self.fit(&decode(path, bytes)?))
+        Ok(self.fit(decode(path, bytes)?))
     }
 
     /// Steps 3 to 6.
-    fn fit(&self, picture: &DynamicImage) -> Vec<u8> {
+    fn fit(&self, picture: DynamicImage) -> Vec<u8> {
         let opaque = self.flatten(picture);
         let fitted = match self.filter {
             Filter::Triangle => self.centre(opaque),
@@ -92,18 +92,20 @@ impl Decoder {
         (self.background * 255.0).round() as u8
     }
 
-    fn flatten(&self, picture: &DynamicImage) -> RgbImage {
-        let behind = f32::from(self.background());
-        let over = |Rgba([red, green, blue, alpha]): Rgba<u8>| {
-            let opacity = f32::from(alpha) / 255.0;
-            let value = |value: u8| {
-                let value = if self.invert { 255 - value } else { value };
-                (f32::from(value) * opacity + behind * (1.0 - opacity)).round() as u8
-            };
-            image::Rgb([red, green, blue].map(value))
-        };
-        let rgba = picture.to_rgba8();
-        RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| over(*rgba.get_pixel(x, y)))
+    /// Steps 3 and 4. What is left of a colour and of the background is a share in 255ths, rounded to the nearest byte.
+    fn flatten(&self, picture: DynamicImage) -> RgbImage {
+        let (behind, inversion) = (u32::from(self.background()), if self.invert { 255 } else { 0 });
+        let rgba = picture.into_rgba8();
+        let mut opaque = RgbImage::new(rgba.width(), rgba.height());
+        let (layered, _) = rgba.as_raw().as_chunks::<4>();
+        for ([colours @ .., alpha], over) in layered.iter().zip(opaque.as_chunks_mut::<3>().0) {
+            let alpha = u32::from(*alpha);
+            for (colour, over) in colours.iter().zip(over) {
+                let sum = u32::from(colour ^ inversion) * alpha + behind * (255 - alpha);
+                *over = ((sum + 127) / 255) as u8;
+            }
+        }
+        opaque
     }
 
     /// Step 5. Shrinking comes first: a canvas around a picture of one row would be its width squared.
@@ -151,12 +153,14 @@ impl Decoder {
             let count = u64::from(columns.end - columns.start) * u64::from(rows.end - rows.start);
             let (columns, rows) = (inside(&columns, left, width), inside(&rows, top, height));
             let (mut sums, mut seen) = ([0u64; 3], 0);
-            for row in rows {
-                for column in columns.clone() {
-                    let image::Rgb(pixel) = picture.get_pixel(column - left, row - top);
+            for row in rows.filter(|_| !columns.is_empty()) {
+                let line = &picture.as_raw()[3 * (row - top) as usize * width as usize..];
+                let place = |column: u32| 3 * (column - left) as usize;
+                let (pixels, _) = line[place(columns.start)..place(columns.end)].as_chunks::<3>();
+                for pixel in pixels {
                     sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += u64::from(*value));
-                    seen += 1;
                 }
+                seen += pixels.len() as u64;
             }
             image::Rgb(sums.map(|sum| ((sum + behind * (count - seen) + count / 2) / count) as u8))
         })
@@ -272,6 +276,26 @@ mod tests {
         assert_eq!(same.get_pixel(3, 2).0, [30, 100, 0]);
         let enlarged = decoder(8, 8).means(&bar);
         assert_eq!(enlarged.get_pixel(7, 5).0, [30, 100, 0]);
+    }
+
+    #[test]
+    fn transparent_pixels_are_laid_over_the_background() {
+        for (background, invert) in [(1.0, false), (0.2, false), (0.6, true)] {
+            let decoder = Decoder { background, invert, ..decoder(2, 2) };
+            // Every colour under every opacity.
+            let layered =
+                image::RgbaImage::from_fn(256, 256, |x, y| image::Rgba([x as u8, 255 - x as u8, 7, y as u8]));
+            let opaque = decoder.flatten(layered.clone().into());
+            let behind = f64::from(decoder.background());
+            for (image::Rgba([red, green, blue, alpha]), found) in layered.pixels().zip(opaque.pixels()) {
+                let expected = [red, green, blue].map(|colour| {
+                    let colour = f64::from(if invert { 255 - colour } else { *colour });
+                    let opacity = f64::from(*alpha) / 255.0;
+                    (colour * opacity + behind * (1.0 - opacity)).round() as u8
+                });
+                assert_eq!(found.0, expected);
+            }
+        }
     }
 
     #[test]
