@@ -51,7 +51,13 @@ fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
     program.succeed(&["data", "show", "digits", "--each", "1", "--out", "sheet.png"]);
     let mut sizes = std::collections::BTreeMap::new();
     for name in RECIPES {
-        let said = program.succeed(&["compress", "run", "--recipe", &recipe(name), "--out", name, "--json"]);
+        let recipe = recipe(name);
+        let mut arguments = vec!["compress", "run", "--recipe", &recipe, "--out", name, "--json"];
+        if name == "distill" {
+            // Of a network this small a tenth of the weights tells digits by chance, taught or not.
+            arguments.extend(["--set", "step[0].pattern.unstructured.ratio=0.7"]);
+        }
+        let said = program.succeed(&arguments);
         let said = json(&said);
         assert_eq!(said["finished"], true, "{name}");
         let stages = said["stages"].as_array().expect("stages").clone();

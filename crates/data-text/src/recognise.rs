@@ -146,7 +146,7 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
                 "words and pairs of words, each with the weight of what it tells",
             ),
             Setting::new("token_dropout = 0.3", "of the terms, left out while training"),
-            Setting::new("validation = { fraction = 0.1 }", "of each class, for choosing the best weights"),
+            Setting::new("validation = { fraction = 0.1 }", "of each class, judged behind every epoch"),
         ],
         purpose: Purpose::ClassifyText,
         examples: found.train.len(),
