@@ -42,6 +42,7 @@ pub fn builtin() -> Registry {
         .mixer::<ansatz_arch_ssm::Mamba2Config>()
         .mixer::<ansatz_arch_ssm::S4dConfig>()
         .mixer::<ansatz_arch_stack::ParallelConfig>()
+        .mixer::<ansatz_arch_stack::ScansConfig>()
         .mixer::<ansatz_arch_recurrent::RnnConfig>()
         .mixer::<ansatz_arch_recurrent::LstmConfig>()
         .mixer::<ansatz_arch_recurrent::GruConfig>()

@@ -15,6 +15,7 @@ mod parallel;
 mod positions;
 mod recurrent;
 mod residual;
+mod scans;
 mod stack;
 
 pub use arrangement::{Arrangement, NormOver, Scales};
@@ -25,4 +26,5 @@ pub use hierarchy::{Hierarchy, HierarchyConfig, HierarchyStage, Stage};
 pub use parallel::{Parallel, ParallelBranch, ParallelConfig};
 pub use positions::Positions;
 pub use residual::Residual;
+pub use scans::{Order, Scans, ScansConfig};
 pub use stack::Stack;

@@ -23,6 +23,7 @@ pub struct Shared(Arc<Mutex<Contents>>);
 struct Contents {
     tensors: BTreeMap<String, StateTensor>,
     loss: Option<Tensor<1>>,
+    lanes: BTreeMap<String, Shared>,
 }
 
 impl Shared {
@@ -80,9 +81,17 @@ impl Shared {
         });
     }
 
-    /// The sum of the losses that were added, `[1]`; `None` when there were none.
+    /// The sum of the losses that were added here and in all lanes, `[1]`; `None` when there were none.
     pub fn loss(&self) -> Option<Tensor<1>> {
-        self.contents().loss.clone()
+        let contents = self.contents();
+        let lanes = contents.lanes.values().filter_map(Self::loss);
+        contents.loss.iter().cloned().chain(lanes).reduce(|sum, loss| sum + loss)
+    }
+
+    /// What the layers of one lane leave for each other alone, the same for all that ask by this name: tokens that are
+    /// read in several orders have a lane for each, where places do not mean the same.
+    pub fn lane(&self, name: &str) -> Self {
+        self.contents().lanes.entry(name.to_owned()).or_default().clone()
     }
 }
 
@@ -111,5 +120,17 @@ mod tests {
             shared.add_loss(Tensor::from_data([value], &device));
         }
         assert_eq!(shared.loss().expect("two were added").into_scalar::<f32>(), 3.0);
+    }
+
+    #[test]
+    fn lanes_share_nothing_but_losses() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let shared = Shared::default();
+        shared.lane("down").leave("value", Tensor::<1>::ones([2], &device));
+        assert!(shared.find::<1>("value").is_none() && shared.lane("up").find::<1>("value").is_none());
+        assert!(shared.clone().lane("down").find::<1>("value").is_some());
+        shared.lane("up").add_loss(Tensor::from_data([2.0f32], &device));
+        shared.add_loss(Tensor::from_data([0.5f32], &device));
+        assert_eq!(shared.loss().expect("two were added").into_scalar::<f32>(), 2.5);
     }
 }
