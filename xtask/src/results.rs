@@ -33,7 +33,7 @@ struct Row {
 }
 
 /// Trains what has no run under `runs/results/` yet, of the rows whose config's path contains `only`, and writes the
-/// table of all rows that have their runs.
+/// table of all rows that have runs.
 pub(crate) fn run(seeds: u32, only: &str) -> Result<String, Error> {
     let place = root().join("xtask/results.toml");
     let protocols: Protocols = toml::from_str(&read(&place)?)
@@ -42,9 +42,10 @@ pub(crate) fn run(seeds: u32, only: &str) -> Result<String, Error> {
     let mut written = 0;
     for row in &protocols.row {
         let wanted = row.config.to_string_lossy().contains(only);
-        let summaries = (1..=seeds).map(|seed| row.summary(seed, wanted).transpose());
-        if let Some(summaries) = summaries.collect::<Option<Result<Vec<Value>, Error>>>() {
-            row.write(&summaries?, &mut table)?;
+        let summaries = (1..=seeds).filter_map(|seed| row.summary(seed, wanted).transpose());
+        let summaries = summaries.collect::<Result<Vec<Value>, Error>>()?;
+        if !summaries.is_empty() {
+            row.write(&summaries, &mut table)?;
             written += 1;
         }
     }
