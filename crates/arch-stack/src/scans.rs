@@ -343,7 +343,7 @@ mod tests {
         assert!(message(&[Order::Up, Order::Up]).contains("`orders[1]`"));
         let device = ansatz_device::open("cpu").unwrap();
         let row = Build::new(&registry, &device).over(FeatureSpec::row(12, 4));
-        let said = config(&[Order::Down]).build(4, &row).err().expect("no picture").to_string();
+        let said = config(&[Order::Down]).build(4, &row).unwrap_err().to_string();
         assert!(said.contains("not a picture"), "{said}");
     }
 }
