@@ -46,6 +46,7 @@ mod rotary;
 mod rounding;
 mod selective_scan;
 mod slstm;
+mod split_mix;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 mod token_shift;
@@ -82,6 +83,7 @@ pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
 pub use rounding::{Levels, Mapping, Rounded, Scales, Steps, Ungrouped, round, scale_index};
 pub use selective_scan::SelectiveScan;
 pub use slstm::{ScalarMemory, scalar_memory};
+pub use split_mix::{GOLDEN_GAMMA, split_mix};
 pub use token_shift::token_shift;
 pub use unit_values::unit_values;
 pub use visible::Visible;

@@ -4,20 +4,19 @@ use std::cell::Cell;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
+use crate::{GOLDEN_GAMMA, split_mix};
+
 thread_local! {
     /// How many numbers this thread has drawn. A test runs in a thread of its own, so it meets the same numbers each
     /// time, whatever runs beside it.
     static DRAWN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A number between 0 and 1, neither included: SplitMix64 (Steele, Lea, Flood 2014, figure 14).
+/// A number between 0 and 1, neither included.
 fn draw() -> f64 {
     let count = DRAWN.get() + 1;
     DRAWN.set(count);
-    let mixed = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    ((split_mix(count.wrapping_mul(GOLDEN_GAMMA)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }
 
 fn drawn<const D: usize>(shape: [usize; D], device: &Device, value: impl Fn() -> f64) -> Tensor<D> {

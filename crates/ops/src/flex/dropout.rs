@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "results are made without being zeroed first")]
 
 use super::buffer::fill_chunks;
+use crate::{GOLDEN_GAMMA, split_mix};
 use burn::tensor::{Distribution, Tensor, TensorData};
 use std::mem::MaybeUninit;
 
@@ -19,15 +20,14 @@ pub(crate) fn kept<const D: usize>(x: &Tensor<D>, probability: f64) -> Tensor<D>
     Tensor::from_data(TensorData::new(values, x.dims()), &device)
 }
 
-/// SplitMix64 (Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014, figure 14), of which every number
-/// decides on four values by 16 bits each.
+/// Every number of SplitMix64 decides on four values by 16 bits each.
 fn mask(length: usize, seed: u64, probability: f64) -> Vec<f32> {
     let scale = (1.0 / (1.0 - probability)) as f32;
     let least = (probability * f64::from(1 << 16)).round() as u64;
     let fill = |index: usize, chunk: &mut [MaybeUninit<f32>]| {
         for (place, four) in chunk.chunks_mut(4).enumerate() {
             let count = (index * CHUNK / 4 + place) as u64;
-            let number = mix(seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            let number = split_mix(seed.wrapping_add(count.wrapping_mul(GOLDEN_GAMMA)));
             for (part, value) in four.iter_mut().enumerate() {
                 let share = number >> (16 * part) & 0xffff;
                 value.write(if share >= least { scale } else { 0.0 });
@@ -38,23 +38,9 @@ fn mask(length: usize, seed: u64, probability: f64) -> Vec<f32> {
     unsafe { fill_chunks(length, CHUNK, fill) }
 }
 
-fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_random_numbers_are_the_published_ones() {
-        // The first two of SplitMix64 from seed 0.
-        let golden = 0x9e37_79b9_7f4a_7c15_u64;
-        assert_eq!(mix(golden), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(mix(golden.wrapping_mul(2)), 0x6e78_9e6a_a1b9_65f4);
-    }
 
     #[test]
     fn masks_of_any_length_are_the_same_in_front() {
