@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 pub struct SeriesAugment {
     /// The share of its steps that is kept of a series, above 0 up to 1: a piece of this length is cut out at a random
     /// place and stretched to the old length (Le Guennec et al., Data Augmentation for Time Series Classification
-    /// using Convolutional Neural Networks, 2016, section 2.2).
+    /// using Convolutional Neural Networks, 2016, section 2.2). Like `warp` it reads between steps on straight lines, which
+    /// smooths what changes from step to step: not for classes that differ in that.
     pub slice: f64,
     /// How much time runs faster and slower along a series, 0 up to 0.5: the deviation of its speed, whose mean is 1
     /// (Um et al., Data Augmentation of Wearable Sensor Data, 2017, arXiv:1706.00527, section 3.2).
