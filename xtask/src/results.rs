@@ -62,8 +62,7 @@ const HEAD: &str = "# Results\n\n\
     | task | config | figure | Ansatz | seeds | best other | by | parameters | training, s |\n\
     |---|---|---|---|---|---|---|---|---|\n";
 
-const FOOT: &str =
-    "\n**Bold** is at least as good. Seconds are those of this machine while the table was made.\n";
+const FOOT: &str = "\n**Bold** is at least as good. Seconds are those of this machine while the table was made, whatever ran beside it.\n";
 
 impl Row {
     /// The summary of the run with `seed`; `None` where there is none and it is not `wanted`.
@@ -93,11 +92,16 @@ impl Row {
         let share = ["accuracy", "macro_f1"].contains(&self.figure.as_str());
         let met = if share { mean >= self.best } else { mean <= self.best };
         let show = |value: f64| if share { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
-        let spread = if share { format!("{:.2}", deviation * 100.0) } else { format!("{deviation:.4}") };
+        let spread = match (summaries.len(), share) {
+            // A single seed says nothing of others.
+            (1, _) => String::new(),
+            (_, true) => format!(" ± {:.2}", deviation * 100.0),
+            (_, false) => format!(" ± {deviation:.4}"),
+        };
         let bold = if met { "**" } else { "" };
         let line = writeln!(
             table,
-            "| {} | `{}` | {} | {bold}{} ± {spread}{bold} | {} | {} | {} | {} | {seconds:.0} |",
+            "| {} | `{}` | {} | {bold}{}{spread}{bold} | {} | {} | {} | {} | {seconds:.0} |",
             self.task,
             self.config.display(),
             self.figure,
@@ -156,9 +160,9 @@ mod tests {
         let expected =
             "| task | `configs/a.toml` | accuracy | **96.00 % ± 1.00** | 3 | 95.00 % | peer | 7 | 2 |\n";
         assert_eq!(met, expected);
-        assert!(line(&row("mse", 0.5), &[0.6]).contains("| 0.6000 ± 0.0000 | 1 | 0.5000 |"));
-        assert!(line(&row("macro_f1", 0.5), &[0.6]).contains("| **60.00 % ± 0.00** |"));
-        assert!(line(&row("mse", 0.5), &[0.4]).contains("| **0.4000 ± 0.0000** |"));
+        assert!(line(&row("mse", 0.5), &[0.6]).contains("| 0.6000 | 1 | 0.5000 |"));
+        assert!(line(&row("macro_f1", 0.5), &[0.6]).contains("| **60.00 %** | 1 |"));
+        assert!(line(&row("mse", 0.5), &[0.4, 0.4]).contains("| **0.4000 ± 0.0000** | 2 |"));
     }
 
     #[test]
