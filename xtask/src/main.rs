@@ -28,13 +28,13 @@ enum Chore {
         /// Config files; the four of the README by default
         configs: Vec<std::path::PathBuf>,
     },
-    /// Train each protocol of xtask/results.toml with several seeds and write docs/RESULTS.md; hours, and what is done
-    /// is not done again
+    /// Train, compress and teach what xtask/results.toml lists, with several seeds, and write docs/RESULTS.md; hours, and
+    /// what is done is not done again
     Results {
         /// Seeds of each
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
         seeds: u32,
-        /// Train only configs whose path contains this
+        /// Train and compress only where the path of the config or recipe contains this
         #[arg(long, default_value = "")]
         only: String,
     },

@@ -109,10 +109,10 @@ impl Embedding {
     }
 
     /// Rows of `table` by `indices`, which must be below `known`.
-    fn rows(table: Tensor<2>, indices: Tensor<2, Int>, what: &str) -> Result<Tensor<3>> {
+    pub(crate) fn rows(table: Tensor<2>, indices: Tensor<2, Int>, what: &str) -> Result<Tensor<3>> {
         let ([batch, length], [known, width]) = (indices.dims(), table.dims());
         if batch * length == 0 {
-            return Err(Error::input(what, "there are none", "at least one token", "give some text"));
+            return Err(Error::input(what, "there are none", "at least one", "give some text"));
         }
         let [least, most] =
             [indices.clone().min(), indices.clone().max()].map(|end| end.into_scalar::<i64>());
@@ -122,7 +122,7 @@ impl Embedding {
                 what,
                 format!("{given} is not among the {known} that the network knows"),
                 format!("0 up to {}", known - 1),
-                "encode the text with the network's own tokenizer",
+                "encode the text as the network's own data model does",
             ));
         }
         Ok(table.select(0, indices.reshape([batch * length])).reshape([batch, length, width]))
@@ -260,7 +260,7 @@ mod tests {
             assert!(message.contains(problem), "{message}");
         }
         let empty = Inputs::new(vec![inputs(TOKENS, vec![], &device)], &device);
-        assert!(stem.forward(&empty).unwrap_err().to_string().contains("at least one token"));
+        assert!(stem.forward(&empty).unwrap_err().to_string().contains("at least one"));
         assert!(stem.forward(&Inputs::new(vec![], &device)).is_err());
     }
 }

@@ -23,6 +23,8 @@ pub struct ClassifyConfig {
     /// The norm of the token that was made, in front of the linear map. Left out: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub norm: Option<NormConfig>,
+    /// What is learned from.
+    pub loss: ClassifyLoss,
     /// The share of the target that is spread evenly over all classes while training, 0 up to but not
     /// including 1 (Szegedy et al. 2016, section 7).
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -34,12 +36,31 @@ pub struct ClassifyConfig {
     pub counts: Option<LabelCounts>,
 }
 
+/// What a network that tells classes is learned from: `"cross-entropy"` or `{ squared-hinge = { margin = 1.0 } }`. Figures,
+/// the loss that they hold and the probabilities of a prediction are those of the softmax (of labels: the logistic
+/// function) of the logits in both cases.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ClassifyLoss {
+    /// The surprise of the probabilities, in nats.
+    #[default]
+    CrossEntropy,
+    /// Each class against the rest: the square of what a logit lacks of the margin, on the side where it should be, as in
+    /// a support vector machine. Examples that are told with the margin to spare no longer count.
+    SquaredHinge {
+        /// How far from 0 a logit should be, above 0. Weights grow with it, and so do probabilities: at 1 the softmax of
+        /// two classes gives the right one 0.88, at 3 it gives 0.998.
+        margin: f64,
+    },
+}
+
 impl Default for ClassifyConfig {
     fn default() -> Self {
         Self {
             pool: Pool::Mean,
             distilled: false,
             norm: None,
+            loss: ClassifyLoss::CrossEntropy,
             label_smoothing: 0.0,
             class_weights: ClassWeights::None,
             counts: None,
@@ -50,10 +71,11 @@ impl Default for ClassifyConfig {
 impl Component for ClassifyConfig {
     const KIND: &'static str = "classify";
     const ABOUT: &'static str =
-        "one of the named classes per example, or any number of labels, by cross entropy";
+        "one of the named classes per example, or any number of labels, by cross entropy or squared hinges";
     const CITATION: &'static str = "label smoothing: Szegedy et al., Rethinking the Inception Architecture for \
         Computer Vision, 2016, arXiv:1512.00567; distilled: Touvron et al., Training data-efficient image \
-        transformers, 2021, arXiv:2012.12877";
+        transformers, 2021, arXiv:2012.12877; squared-hinge: Fan et al., LIBLINEAR, Journal of Machine Learning \
+        Research 9, 2008";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
         if self.distilled && self.pool != Pool::First {
@@ -62,6 +84,12 @@ impl Component for ClassifyConfig {
         }
         if let Some(Err((key, problem, expected))) = self.norm.map(|norm| norm.check()) {
             return Err(ConfigError::value(format!("norm.{key}"), problem, expected));
+        }
+        if let ClassifyLoss::SquaredHinge { margin } = self.loss
+            && !(margin.is_finite() && margin > 0.0)
+        {
+            let problem = format!("a margin of {margin}");
+            return Err(ConfigError::value("loss.squared-hinge.margin", problem, "a number above 0"));
         }
         self.class_weights.check().map_err(|error| error.under("class_weights"))?;
         if (0.0..1.0).contains(&self.label_smoothing) {
@@ -163,6 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_is_chosen_by_its_name_and_its_margin_is_checked() {
+        let read = |text: &str| ansatz_core::parse::<ClassifyConfig>(text.parse().unwrap());
+        let hinge = read("loss = { squared-hinge = { margin = 2.0 } }").unwrap();
+        assert_eq!(hinge.loss, ClassifyLoss::SquaredHinge { margin: 2.0 });
+        assert!(read("loss = { squared-hinge = { margin = 2.0, power = 1 } }").is_err());
+        for margin in [0.0, -1.0, f64::NAN] {
+            let mut config = ClassifyConfig { loss: ClassifyLoss::SquaredHinge { margin }, ..hinge.clone() };
+            let message = config.complete(&Registry::default()).unwrap_err().to_string();
+            assert!(message.contains("`loss.squared-hinge.margin`: a margin of"), "{message}");
+        }
+        let device = ansatz_device::open("cpu").unwrap();
+        let target = Target::Classes { names: vec!["cat".to_owned(), "owl".to_owned()] };
+        let head = hinge.head(&FeatureSpec::row(1, 4), &target, &device).unwrap();
+        let outputs = Tensor::<3>::from_data([[[0.5f32, -3.0]]], &device);
+        let loss = head.loss(outputs, &Targets::Classes(vec![0])).unwrap().into_scalar::<f32>();
+        assert_eq!(loss, 2.25);
+    }
+
+    #[test]
     fn a_distilled_head_needs_two_tokens() {
         let device = ansatz_device::open("cpu").unwrap();
         let config = ClassifyConfig { distilled: true, ..ClassifyConfig::default() };
@@ -212,7 +259,7 @@ mod tests {
         let text = toml::to_string(&config).unwrap();
         assert_eq!(
             text,
-            "pool = \"first\"\ndistilled = false\nlabel_smoothing = 0.0\nclass_weights = \"none\"\n"
+            "pool = \"first\"\ndistilled = false\nloss = \"cross-entropy\"\nlabel_smoothing = 0.0\nclass_weights = \"none\"\n"
         );
     }
 }

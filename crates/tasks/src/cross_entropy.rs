@@ -9,7 +9,7 @@ use crate::weights::Weight;
 ///
 /// # Errors
 /// When there are no labels, or they are of another number of examples or classes.
-fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -> Result<Vec<f32>> {
+pub(crate) fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -> Result<Vec<f32>> {
     let mismatch = |problem: String| {
         Error::Failed(format!("labels that do not match {examples} outputs of {classes} classes: {problem}"))
     };

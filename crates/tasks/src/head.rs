@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::weights::Weight;
-use crate::{ClassifyConfig, Pool, binary_cross_entropy, cross_entropy};
+use crate::{ClassifyConfig, ClassifyLoss, Pool, binary_cross_entropy, cross_entropy, squared_hinge};
 
 /// `logits = norm(pool(x)) W + b`, with the norm where there is one. A distilled head (Touvron et al., DeiT, 2021,
 /// arXiv:2012.12877, section 4) maps the second token too, by `V` and `c`; the logits are then the mean of both.
@@ -26,6 +26,8 @@ pub struct ClassifyHead {
     pub distilled: Option<Linear>,
     #[module(skip)]
     pool: Pool,
+    #[module(skip)]
+    loss: ClassifyLoss,
     label_smoothing: f64,
     #[module(skip)]
     weights: Vec<Weight>,
@@ -39,6 +41,7 @@ impl ClassifyHead {
             linear: linear(),
             distilled: config.distilled.then(linear),
             pool: config.pool,
+            loss: config.loss,
             label_smoothing: config.label_smoothing,
             weights: Vec::new(),
         }
@@ -85,11 +88,15 @@ impl Head for ClassifyHead {
         let [batch, positions, classes] = outputs.dims();
         assert_shape!(outputs, [batch, 1, classes]);
         let logits = outputs.reshape([batch * positions, classes]);
-        match targets {
-            Targets::Labels { .. } => {
-                binary_cross_entropy::loss(logits, targets, self.label_smoothing, &self.weights)
+        let (smoothing, weights) = (self.label_smoothing, &self.weights);
+        match (self.loss, targets) {
+            (ClassifyLoss::SquaredHinge { margin }, _) => {
+                squared_hinge::loss(logits, targets, margin, smoothing, weights)
             }
-            _ => cross_entropy::loss(logits, targets, self.label_smoothing, &self.weights),
+            (ClassifyLoss::CrossEntropy, Targets::Labels { .. }) => {
+                binary_cross_entropy::loss(logits, targets, smoothing, weights)
+            }
+            (ClassifyLoss::CrossEntropy, _) => cross_entropy::loss(logits, targets, smoothing, weights),
         }
     }
 

@@ -18,10 +18,11 @@ mod pool;
 mod ranking;
 mod regress;
 mod scorer;
+mod squared_hinge;
 mod transform;
 mod weights;
 
-pub use classify::ClassifyConfig;
+pub use classify::{ClassifyConfig, ClassifyLoss};
 pub use forecast::{ForecastConfig, ForecastHead, ForecastLoss, ForecastScorer, Projection};
 pub use head::ClassifyHead;
 pub use labels::LabelsScorer;

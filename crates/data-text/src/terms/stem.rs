@@ -1,5 +1,6 @@
 //! The stem of terms: one vector for a whole text.
 
+use crate::Embedding;
 use ansatz_core::{Error, FeatureSpec, Features, Inputs, Layer, Result, Stem};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -36,29 +37,16 @@ impl Stem for TermSum {
     fn forward(&self, inputs: &Inputs) -> Result<Features> {
         let (terms, weights) = (inputs.int::<2>(TERMS)?, inputs.float::<2>(WEIGHTS)?);
         let [batch, count] = terms.dims();
-        let table = self.table.val();
-        let [known, width] = table.dims();
-        if weights.dims() != [batch, count] || batch * count == 0 {
-            let given = format!("{:?} terms and {:?} weights", terms.dims(), weights.dims());
-            let remedy = "encode the text with the network's own data model";
+        if weights.dims() != [batch, count] {
             return Err(Error::input(
-                "the terms of a text",
-                given,
-                "as many of both, and at least one",
-                remedy,
+                "the weights of terms",
+                format!("{:?}", weights.dims()),
+                format!("one for each of {:?} terms", terms.dims()),
+                "encode the text as the network's own data model does",
             ));
         }
-        let [least, most] = [terms.clone().min(), terms.clone().max()].map(|end| end.into_scalar::<i64>());
-        if least < 0 || most >= known as i64 {
-            let given = if least < 0 { least } else { most };
-            return Err(Error::input(
-                "terms",
-                format!("{given} is not among the {known} that the network knows"),
-                format!("0 up to {}", known - 1),
-                "encode the text with the network's own data model",
-            ));
-        }
-        let vectors = table.select(0, terms.reshape([batch * count])).reshape([batch, count, width]);
+        let vectors = Embedding::rows(self.table.val(), terms, "terms")?;
+        let [_, _, width] = vectors.dims();
         let weights = weights.cast(vectors.dtype()).reshape([batch, 1, count]);
         let tokens = weights.matmul(vectors);
         assert_shape!(tokens, [batch, 1, width]);
@@ -117,6 +105,10 @@ mod tests {
         assert!(message(vec![5], vec![1.0], [1, 1]).contains("5 is not among the 5"));
         assert!(message(vec![-1], vec![1.0], [1, 1]).contains("-1 is not among the 5"));
         assert!(message(vec![], vec![], [1, 0]).contains("at least one"));
+        let fewer = TensorData::new(vec![1.0_f32], [1, 1]);
+        let terms = TensorData::new(vec![1_i64, 2], [1, 2]);
+        let given = Inputs::new(vec![(TERMS.to_owned(), terms), (WEIGHTS.to_owned(), fewer)], &device);
+        assert!(stem.forward(&given).unwrap_err().to_string().contains("one for each of [1, 2] terms"));
         assert!(stem.forward(&Inputs::new(vec![], &device)).is_err());
     }
 }
