@@ -16,7 +16,7 @@ use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use ansatz_core::{Cell, Error, Place, Record, Records, Result};
+use ansatz_core::{Cell, Error, Place, Record, Records, Result, RowsWriter};
 use roxmltree::{Document, Node, ParsingOptions};
 
 /// The folders that are classes.
@@ -63,7 +63,7 @@ pub(crate) fn read(folder: &Path) -> Result<Records> {
         .collect();
     let folders = found.iter().flat_map(|(path, ..)| path.parent().into_iter().flat_map(Path::iter));
     let every = names(folders.map(|part| part.to_string_lossy()));
-    let mut rows = Vec::new();
+    let mut rows = RowsWriter::default();
     for (path, png, Words { title, keywords }) in found {
         let class = path.iter().next().unwrap_or_default().to_string_lossy().into_owned();
         let own = names([class.as_str().into()].into_iter());
@@ -83,10 +83,10 @@ pub(crate) fn read(folder: &Path) -> Result<Records> {
         let place = Place { file: archive.join(&path).into(), line: 1 };
         let texts = [title.clone(), strict, recipe, class].map(Cell::Text);
         let cells = std::iter::once(Cell::Bytes(Arc::from(png))).chain(texts).collect();
-        rows.push(Record { place, cells });
+        rows.push(&Record { place, cells })?;
     }
     let columns = ["picture", "title", "strict", "recipe", "class"].map(str::to_owned).to_vec();
-    Ok(Records { columns, rows })
+    Ok(Records { rows: rows.finish(columns.len())?, columns })
 }
 
 /// What `make` makes of the files of the classes in an archive, by their paths below `root` without the ending; and where
@@ -257,11 +257,12 @@ mod tests {
         let texts = |row: &Record| -> Vec<String> {
             row.cells[1..].iter().map(|cell| cell.known().unwrap_or("-").to_owned()).collect()
         };
-        let found: Vec<_> = records.rows.iter().map(texts).collect();
+        let rows: Vec<Record> = records.rows.iter().collect::<Result<_>>().unwrap();
+        let found: Vec<_> = rows.iter().map(texts).collect();
         let owl = ["owl", "owl night", "owl bird tools night", "animals"];
         let expected = [owl, owl, ["axe", "axe sharp", "axe sharp", "tools"]];
         assert_eq!(found, expected);
-        assert!(matches!(&records.rows[0].cells[0], Cell::Bytes(bytes) if bytes.len() == 24));
+        assert!(matches!(&rows[0].cells[0], Cell::Bytes(bytes) if bytes.len() == 24));
         assert!(read(&folder.path().join("absent")).is_err());
     }
 }

@@ -95,7 +95,7 @@ impl FusedEncoder {
         }
         let wanted: Vec<String> =
             self.config.modalities.iter().flat_map(|modality| modality.columns.clone()).collect();
-        let file = records.rows.first().map_or(String::new(), |row| row.place.file.display().to_string());
+        let file = records.file().map_or(String::new(), |file| file.display().to_string());
         let problem =
             format!("it has none of the columns that the network reads, but {}", records.columns.join(", "));
         Err(Error::input(file, problem, format!("some of {}", wanted.join(", ")), "rename the columns"))
@@ -142,7 +142,7 @@ impl Encoder for FusedEncoder {
             .iter()
             .find(|index| !examples.iter().flatten().any(|examples| examples.is_present(**index)))
         {
-            let place = &records.rows[*index].place;
+            let place = &records.rows.get(*index)?.place;
             let problem = "nothing is there of what the network reads";
             return Err(Error::input(
                 place,

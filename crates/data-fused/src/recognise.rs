@@ -24,13 +24,17 @@ impl Columns<'_> {
 }
 
 /// Whether the first picture of a column is there: a file that is named, or the bytes of one.
-fn holds_pictures(records: &Records, place: usize, seen: &Seen) -> bool {
+fn holds_pictures(records: &Records, place: usize, seen: &Seen) -> Result<bool> {
     let is_picture = |bytes: &[u8]| bytes.starts_with(b"\x89PNG") || bytes.starts_with(&[0xff, 0xd8]);
-    let first = records.rows.iter().find(|row| !row.cells[place].is_missing());
-    first.is_some_and(|row| match &row.cells[place] {
-        Cell::Bytes(bytes) => is_picture(bytes),
-        cell => seen.is_picture() && cell.known().is_some_and(|named| row.path(named).is_file()),
-    })
+    for row in records.rows.iter() {
+        let row = row?;
+        return Ok(match &row.cells[place] {
+            cell if cell.is_missing() => continue,
+            Cell::Bytes(bytes) => is_picture(bytes),
+            cell => seen.is_picture() && cell.known().is_some_and(|named| row.path(named).is_file()),
+        });
+    }
+    Ok(false)
 }
 
 /// The most tokens of a text, for texts as long as those of a column.
@@ -46,27 +50,29 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     }
     // What cannot be read, another data model knows, or says what is wrong with it.
     let Ok(records) = read_records(path) else { return Ok(None) };
-    let columns = look(&records);
-    let Some(foretold) = foretold(&columns) else { return Ok(None) };
+    let found = look(&records)?;
+    let columns = &found.columns;
+    let Some(foretold) = foretold(columns) else { return Ok(None) };
     let targets = foretold.target.columns();
     let mut read = Columns { pictures: Vec::new(), texts: Vec::new(), others: Vec::new() };
     let mut left_out = Vec::new();
-    for (place, seen) in columns.iter().enumerate().filter(|(_, seen)| !targets.contains(&seen.name)) {
-        if holds_pictures(&records, place, seen) {
-            read.pictures.push(seen.name);
+    for (place, seen) in columns.iter().enumerate().filter(|(_, seen)| !targets.contains(&seen.name.as_str()))
+    {
+        if holds_pictures(&found.records, place, seen)? {
+            read.pictures.push(&seen.name);
         } else if seen.is_text() {
-            read.texts.push((seen.name, length(seen)));
+            read.texts.push((&seen.name, length(seen)));
         } else if seen.known == 0 || seen.is_identity() {
-            left_out.push(seen.name);
+            left_out.push(seen.name.as_str());
         } else {
-            read.others.push(seen.name);
+            read.others.push(&seen.name);
         }
     }
     let several = read.modalities() > 1 && !read.texts.is_empty();
     if read.pictures.is_empty() && !several {
         return Ok(None);
     }
-    let labelled: Vec<&Seen> = columns.iter().filter(|seen| targets.contains(&seen.name)).collect();
+    let labelled: Vec<&Seen> = columns.iter().filter(|seen| targets.contains(&seen.name.as_str())).collect();
     let (target, why) = foretold.setting();
     let named = Setting::quoted(path);
     let settings = vec![
@@ -89,15 +95,15 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
         ),
         Setting::new(modalities(&read), ""),
     ];
-    let total = records.rows.len();
-    let examples = labelled.iter().map(|seen| seen.known).min().unwrap_or(0) * 7 / 10;
+    let total = found.records.rows.len();
+    let examples = found.of_all(labelled.iter().map(|seen| seen.known).min().unwrap_or(0)) * 7 / 10;
     Ok(Some(Proposal {
-        seen: [vec![format!("{total} records of {} columns", columns.len())], said(&read)]
+        seen: [vec![found.in_words()], said(&read)]
             .concat()
             .into_iter()
             .chain([foretold.in_words(&labelled)])
             .collect(),
-        warnings: warnings(total, &left_out, &columns, &read),
+        warnings: warnings(total, &left_out, columns, &read),
         settings,
         purpose: Purpose::JudgeModalities {
             modalities: read.modalities(),

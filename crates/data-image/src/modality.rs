@@ -99,15 +99,20 @@ fn read_streaming(
             None => Ok(None),
         }
     };
-    let labels = vec![0; records.rows.len()];
-    let file = |record: &Record| match record.cells.first() {
-        Some(Cell::Bytes(_)) => None,
-        cell => Some(cell.and_then(Cell::known).map(|named| record.path(named))),
+    let total = records.rows.len();
+    let labels = vec![0; total];
+    let file = |record: Result<Record>| {
+        let record = record?;
+        Ok(match record.cells.first() {
+            Some(Cell::Bytes(_)) => None,
+            cell => Some(cell.and_then(Cell::known).map(|named| record.path(named))),
+        })
     };
-    let files: Option<Vec<Option<PathBuf>>> = records.rows.iter().map(file).collect();
+    let files = records.rows.iter().map(file).collect::<Result<Option<Vec<Option<PathBuf>>>>>()?;
+    let read = |index: usize| picture(&records.rows.get(index)?);
     if let Some(files) = files.filter(|files| files.len() * size.values() >= streamed_from) {
         // Each is read once all the same, so that what cannot be read is told before training begins.
-        records.rows.par_iter().try_for_each(|record| picture(record).map(drop))?;
+        (0..total).into_par_iter().try_for_each(|index| read(index).map(drop))?;
         let present = files.iter().map(Option::is_some).collect();
         return Ok((
             Pictures { size, full_scale: 255, pixels: Pixels::Files(files, decoder), labels },
@@ -115,7 +120,7 @@ fn read_streaming(
         ));
     }
     // Decoding is most of the time that reading a set takes.
-    let read = records.rows.par_iter().map(picture).collect::<Result<Vec<Option<Vec<u8>>>>>()?;
+    let read = (0..total).into_par_iter().map(read).collect::<Result<Vec<Option<Vec<u8>>>>>()?;
     let present = read.iter().map(Option::is_some).collect();
     let blank = vec![decoder.background(); size.values()];
     let pixels = read.into_iter().flat_map(|bytes| bytes.unwrap_or_else(|| blank.clone())).collect();
@@ -201,7 +206,7 @@ mod tests {
     fn records(folder: &std::path::Path, files: &[&str]) -> Records {
         let place = Place { file: folder.join("a.csv").into(), line: 2 };
         let row = |file: &&str| Record { place: place.clone(), cells: vec![Cell::Text((*file).to_owned())] };
-        Records { columns: vec!["file".to_owned()], rows: files.iter().map(row).collect() }
+        Records::new(vec!["file".to_owned()], files.iter().map(row)).unwrap()
     }
 
     fn config() -> ImageConfig {

@@ -46,50 +46,120 @@ pub(crate) fn fit(
     for name in [&config.numbers, &config.categories, &config.ignore].into_iter().flatten() {
         records.column(name)?;
     }
-    let (mut columns, mut notes) = (Vec::new(), Vec::new());
+    let known = records.at(train.iter().copied());
+    let mut sums: Vec<Sum> = records.columns.iter().map(|_| Sum::default()).collect();
+    for row in known.rows.iter() {
+        let row = row?;
+        for (place, sum) in sums.iter_mut().enumerate() {
+            let Some(text) = row.cells[place].known() else { continue };
+            let name = &records.columns[place];
+            if !sum.add(text) && config.numbers.contains(name) && !config.ignore.contains(name) {
+                return Err(no_number(records, &row, place));
+            }
+        }
+    }
+    let (mut columns, mut places, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for (place, name) in records.columns.iter().enumerate() {
         let listed = [&config.numbers, &config.categories].into_iter().any(|list| list.contains(name));
         if config.ignore.contains(name) || left_out.contains(&name.as_str()) && !listed {
             continue;
         }
-        let known: Vec<(usize, &str)> =
-            train.iter().filter_map(|&row| Some((row, records.rows[row].cells[place].known()?))).collect();
-        if known.is_empty() {
+        let Sum { known, total, numbers } = &sums[place];
+        if *known == 0 {
             notes.push(format!("Column `{name}` is empty in the training part, and not read."));
             continue;
         }
-        let parsed = known.iter().map(|(row, text)| number(text).ok_or(*row)).collect::<Result<Vec<_>, _>>();
-        let column = match parsed {
-            Ok(numbers) if !config.categories.contains(name) => {
-                let count = numbers.len() as f64;
-                let mean = numbers.iter().sum::<f64>() / count;
-                let variance = numbers.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        columns.push(if *numbers && !config.categories.contains(name) {
+            Fitting::Number { mean: total / *known as f64, squares: 0.0 }
+        } else {
+            Fitting::Category(BTreeSet::new())
+        });
+        places.push(place);
+    }
+    for row in known.rows.iter() {
+        let row = row?;
+        for (column, &place) in columns.iter_mut().zip(&places) {
+            row.cells[place].known().into_iter().for_each(|text| column.add(text));
+        }
+    }
+    let named = |(column, place): (Fitting, usize)| {
+        let (name, known) = (records.columns[place].clone(), sums[place].known);
+        match column {
+            Fitting::Number { mean, squares } => {
+                let variance = squares / known as f64;
                 let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-                Column::Number { name: name.clone(), mean, deviation }
+                Column::Number { name, mean, deviation }
             }
-            Err(row) if config.numbers.contains(name) => return Err(no_number(records, row, place)),
-            _ => {
-                let values: BTreeSet<&str> = known.iter().map(|(_, text)| *text).collect();
-                if values.len() == known.len() && known.len() > 2 {
+            Fitting::Category(values) => {
+                if values.len() == known && known > 2 {
                     notes.push(format!(
                         "Column `{name}` has another value in each record: nothing can be learned from it; data.ignore \
                          leaves it out."
                     ));
                 }
-                let values = values.into_iter().map(str::to_owned).collect();
-                Column::Category { name: name.clone(), values }
+                Column::Category { name, values: values.into_iter().collect() }
             }
-        };
-        columns.push(column);
-    }
+        }
+    };
+    let columns = columns.into_iter().zip(places).map(named).collect();
     Ok((columns, notes))
+}
+
+/// What a first pass tells of a column.
+struct Sum {
+    known: usize,
+    total: f64,
+    /// Whether all known values are numbers.
+    numbers: bool,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self { known: 0, total: 0.0, numbers: true }
+    }
+}
+
+impl Sum {
+    /// Takes in a value; whether it is a number.
+    fn add(&mut self, text: &str) -> bool {
+        self.known += 1;
+        let number = number(text);
+        self.total += number.unwrap_or(0.0);
+        self.numbers &= number.is_some();
+        number.is_some()
+    }
+}
+
+/// A column that a second pass fills in.
+enum Fitting {
+    /// Numbers around a mean, and the sum of their squared distances from it.
+    Number {
+        mean: f64,
+        squares: f64,
+    },
+    Category(BTreeSet<String>),
+}
+
+impl Fitting {
+    fn add(&mut self, text: &str) {
+        match self {
+            Self::Number { mean, squares } => {
+                *squares += number(text).map_or(0.0, |value| (value - *mean).powi(2));
+            }
+            Self::Category(values) => {
+                if !values.contains(text) {
+                    values.insert(text.to_owned());
+                }
+            }
+        }
+    }
 }
 
 fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-fn no_number(records: &Records, row: usize, column: usize) -> ansatz_core::Error {
+fn no_number(records: &Records, row: &Record, column: usize) -> ansatz_core::Error {
     records.wrong(row, column, "a finite number, as in training; or the column in data.categories")
 }
 
@@ -137,20 +207,41 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    /// Reads `columns` of all `records`.
+    /// Reads `columns` of the records `indices`.
     ///
     /// # Errors
     /// When a column is not there, or holds what is no number where numbers are read.
-    pub(crate) fn read(columns: &[Column], records: &Records) -> Result<Self> {
+    pub(crate) fn at(columns: &[Column], records: &Records, indices: &[usize]) -> Result<Self> {
+        Self::read(columns, records, indices.iter().map(|&index| records.rows.get(index)))
+    }
+
+    /// How many values are missing in all `records`, and how many categories training never saw.
+    ///
+    /// # Errors
+    /// As [`Encoded::at`].
+    pub(crate) fn count(columns: &[Column], records: &Records) -> Result<[usize; 2]> {
+        let (mut rows, mut counts) = (records.rows.iter().peekable(), [0; 2]);
+        while rows.peek().is_some() {
+            let Self { gaps, unseen, .. } = Self::read(columns, records, rows.by_ref().take(4096))?;
+            counts = [counts[0] + gaps, counts[1] + unseen];
+        }
+        Ok(counts)
+    }
+
+    fn read(
+        columns: &[Column],
+        records: &Records,
+        rows: impl Iterator<Item = Result<Record>>,
+    ) -> Result<Self> {
         let places =
             columns.iter().map(|column| records.column(column.name())).collect::<Result<Vec<_>>>()?;
         let mut encoded = Self::default();
-        for (index, row) in records.rows.iter().enumerate() {
-            let mut first = 0;
+        for row in rows {
+            let (row, mut first) = (row?, 0);
             for (column, &place) in columns.iter().zip(&places) {
                 encoded
                     .push(column, first, &row.cells[place])
-                    .ok_or_else(|| no_number(records, index, place))?;
+                    .ok_or_else(|| no_number(records, &row, place))?;
                 first += column.rows();
             }
         }
@@ -207,7 +298,7 @@ pub(crate) mod tests {
             cells: row.split(',').map(|cell| Cell::Text(cell.to_owned())).collect(),
         };
         let columns = header.split(',').map(str::to_owned).collect();
-        Records { columns, rows: rows.iter().enumerate().map(row).collect() }
+        Records::new(columns, rows.iter().enumerate().map(row)).unwrap()
     }
 
     #[test]
@@ -224,12 +315,14 @@ pub(crate) mod tests {
         ];
         assert_eq!(columns, expected);
         assert!(notes.is_empty());
-        let encoded = Encoded::read(&columns, &all).unwrap();
+        let encoded = Encoded::at(&columns, &all, &[0, 1, 2, 3]).unwrap();
         assert_eq!(encoded.numbers, [-1.0, 1.0, 0.0, 7.0]);
         assert_eq!(encoded.missing, [0.0, 0.0, 1.0, 0.0]);
         // Rows 0–3 are of `sex`, 4–7 of `code`, 8–10 of `note`.
         assert_eq!(encoded.categories, [2, 6, 8, 3, 7, 8, 0, 6, 10, 1, 5, 9]);
         assert_eq!((encoded.gaps, encoded.unseen), (4, 3));
+        assert_eq!(Encoded::count(&columns, &all).unwrap(), [4, 3]);
+        assert_eq!(Encoded::at(&columns, &all, &[3, 0]).unwrap().numbers, [7.0, -1.0]);
     }
 
     #[test]
@@ -247,12 +340,12 @@ pub(crate) mod tests {
     fn cells_that_are_no_numbers_are_named() {
         let all = records("age", &["1", "2", "old"]);
         let (columns, _) = fit(&TableConfig::default(), &all, &[0, 1], &[]).unwrap();
-        let said = Encoded::read(&columns, &all).unwrap_err().to_string();
+        let said = Encoded::count(&columns, &all).unwrap_err().to_string();
         assert!(said.starts_with("a.csv, line 4: column `age` holds \"old\""), "{said}");
         let config = TableConfig { numbers: vec!["age".to_owned()], ..TableConfig::default() };
         assert!(fit(&config, &all, &[0, 2], &[]).unwrap_err().to_string().contains("line 4"));
         let vanished = records("size", &["1"]);
-        assert!(Encoded::read(&columns, &vanished).unwrap_err().to_string().contains("no column `age`"));
+        assert!(Encoded::count(&columns, &vanished).unwrap_err().to_string().contains("no column `age`"));
         let config = TableConfig { ignore: vec!["agee".to_owned()], ..TableConfig::default() };
         assert!(fit(&config, &all, &[0], &[]).unwrap_err().to_string().contains("did you mean `age`?"));
     }

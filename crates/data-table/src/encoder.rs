@@ -58,28 +58,25 @@ impl Reader {
     }
 
     /// The records `indices` as the inputs of a batch.
-    pub(crate) fn inputs(&self, encoded: &Encoded, indices: &[usize]) -> Vec<(String, TensorData)> {
+    ///
+    /// # Errors
+    /// When a column is not there, or holds what is no number where numbers are read.
+    pub(crate) fn inputs(&self, records: &Records, indices: &[usize]) -> Result<Vec<(String, TensorData)>> {
+        let encoded = Encoded::at(&self.columns, records, indices)?;
         let categories = self.columns.iter().filter(|column| column.rows() > 0).count();
         let numbers = self.columns.len() - categories;
         let mut inputs = Vec::new();
         if numbers > 0 {
             let shape = [indices.len(), numbers];
-            let values = chosen(&encoded.numbers, indices, numbers);
-            inputs.push((NUMBERS.to_owned(), TensorData::new(values, shape)));
-            let gaps = chosen(&encoded.missing, indices, numbers);
-            inputs.push((MISSING.to_owned(), TensorData::new(gaps, shape)));
+            inputs.push((NUMBERS.to_owned(), TensorData::new(encoded.numbers, shape)));
+            inputs.push((MISSING.to_owned(), TensorData::new(encoded.missing, shape)));
         }
         if categories > 0 {
-            let values = chosen(&encoded.categories, indices, categories);
-            inputs.push((CATEGORIES.to_owned(), TensorData::new(values, [indices.len(), categories])));
+            let shape = [indices.len(), categories];
+            inputs.push((CATEGORIES.to_owned(), TensorData::new(encoded.categories, shape)));
         }
-        inputs
+        Ok(inputs)
     }
-}
-
-/// The rows `indices` of values in rows of `width`.
-fn chosen<T: Copy>(values: &[T], indices: &[usize], width: usize) -> Vec<T> {
-    indices.iter().flat_map(|&index| values[index * width..][..width].iter().copied()).collect()
 }
 
 /// Fitted preprocessing of records.
@@ -111,12 +108,8 @@ impl TableEncoder {
         &self.reader.columns
     }
 
-    pub(crate) fn encoded(&self, records: &Records) -> Result<Encoded> {
-        Encoded::read(&self.reader.columns, records)
-    }
-
-    pub(crate) fn batch(&self, encoded: &Encoded, indices: &[usize], targets: Targets) -> Batch {
-        Batch { examples: indices.len(), inputs: self.reader.inputs(encoded, indices), targets }
+    pub(crate) fn batch(&self, records: &Records, indices: &[usize], targets: Targets) -> Result<Batch> {
+        Ok(Batch { examples: indices.len(), inputs: self.reader.inputs(records, indices)?, targets })
     }
 }
 
@@ -146,7 +139,7 @@ impl Encoder for TableEncoder {
     fn encode(&self, path: &Path) -> Result<Batch> {
         let records = read_records(path)?;
         let indices: Vec<usize> = (0..records.rows.len()).collect();
-        Ok(self.batch(&self.encoded(&records)?, &indices, Targets::Unknown))
+        self.batch(&records, &indices, Targets::Unknown)
     }
 }
 
@@ -168,7 +161,7 @@ mod tests {
         let restored = TableEncoder::restore(&kept, &config).unwrap();
         assert_eq!((restored.columns(), restored.target()), (encoder.columns(), encoder.target()));
         let all = records("age,more,sex", &["4,x,f", "NA,y,d"]);
-        let batch = restored.batch(&restored.encoded(&all).unwrap(), &[1, 0], Targets::Unknown);
+        let batch = restored.batch(&all, &[1, 0], Targets::Unknown).unwrap();
         batch.inputs[0].1.assert_eq(&TensorData::from([[0.0f32], [0.5]]), true);
         batch.inputs[1].1.assert_eq(&TensorData::from([[1.0f32], [0.0]]), true);
         batch.inputs[2].1.assert_eq(&TensorData::from([[1i64], [2]]), true);

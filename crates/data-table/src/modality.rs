@@ -1,8 +1,8 @@
 //! Columns of records as one modality of examples that have several.
 
 use ansatz_core::{
-    BoxedStem, Build, ConfigError, Error, Exhibit, FittedModality, Modality, ModalityEncoder,
-    ModalityExamples, Preparation, Records, Result, Variation,
+    BoxedStem, Build, Cell, ConfigError, Error, Exhibit, FittedModality, Modality, ModalityEncoder,
+    ModalityExamples, Preparation, Record, Records, Result, Variation,
 };
 use burn::tensor::TensorData;
 
@@ -34,10 +34,11 @@ impl Modality for TableConfig {
         self.check_modality()?;
         let (columns, mut notes) = columns::fit(self, records, train, &[])?;
         let encoder = TableModality(Reader::new(columns, self.class_token)?);
+        let [gaps, unseen] = Encoded::count(&encoder.0.columns, records)?;
         let examples = encoder.examples(records)?;
         for (many, what) in [
-            (examples.encoded.gaps, "values are missing."),
-            (examples.encoded.unseen, "categories outside the training part do not occur in it."),
+            (gaps, "values are missing."),
+            (unseen, "categories outside the training part do not occur in it."),
         ] {
             if many > 0 {
                 notes.push(format!("{many} {what}"));
@@ -60,17 +61,9 @@ struct TableModality(Reader);
 
 impl TableModality {
     fn examples(&self, records: &Records) -> Result<Rows> {
-        let shown = records.rows.iter().map(|row| columns::in_words(&records.columns, row));
-        Ok(Rows {
-            reader: self.0.clone(),
-            encoded: Encoded::read(&self.0.columns, records)?,
-            present: records
-                .rows
-                .iter()
-                .map(|row| !row.cells.iter().all(ansatz_core::Cell::is_missing))
-                .collect(),
-            shown: shown.collect(),
-        })
+        let present = |row: Result<Record>| Ok(!row?.cells.iter().all(Cell::is_missing));
+        let present = records.rows.iter().map(present).collect::<Result<_>>()?;
+        Ok(Rows { reader: self.0.clone(), records: records.clone(), present })
     }
 }
 
@@ -81,6 +74,8 @@ impl ModalityEncoder for TableModality {
     }
 
     fn read(&self, records: &Records) -> Result<Box<dyn ModalityExamples>> {
+        // What cannot be read is told at once.
+        Encoded::count(&self.0.columns, records)?;
         Ok(Box::new(self.examples(records)?))
     }
 
@@ -92,9 +87,8 @@ impl ModalityEncoder for TableModality {
 /// Some columns of many records.
 struct Rows {
     reader: Reader,
-    encoded: Encoded,
+    records: Records,
     present: Vec<bool>,
-    shown: Vec<String>,
 }
 
 impl ModalityExamples for Rows {
@@ -103,11 +97,11 @@ impl ModalityExamples for Rows {
     }
 
     fn inputs(&self, indices: &[usize], _variation: Option<Variation>) -> Result<Vec<(String, TensorData)>> {
-        Ok(self.reader.inputs(&self.encoded, indices))
+        self.reader.inputs(&self.records, indices)
     }
 
     fn exhibit(&self, index: usize) -> Result<Exhibit> {
-        Ok(Exhibit::Text(self.shown[index].clone()))
+        Ok(Exhibit::Text(columns::in_words(&self.records.columns, &self.records.rows.get(index)?)))
     }
 }
 

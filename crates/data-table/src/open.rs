@@ -6,11 +6,10 @@ use ansatz_data::{Divided, Labelled, Labels, SplitBy};
 use crate::columns::{self, Encoded};
 use crate::{TableConfig, TableEncoder};
 
-/// Records, read and divided; each is an example.
+/// Records, read and divided; each is an example, and encoded when it is asked for.
 pub struct OpenTable {
     encoder: TableEncoder,
     records: Records,
-    encoded: Encoded,
     labels: Labels,
     divided: Divided,
     notes: Vec<String>,
@@ -34,7 +33,8 @@ impl OpenTable {
         let (columns, mut notes) = columns::fit(config, &records, train, &left_out)?;
         let labels = config.target.labels(&records, &target)?;
         let encoder = TableEncoder::new(columns, target, config)?;
-        let encoded = encoder.encoded(&records)?;
+        // Each is read once all the same, so that what cannot be read is told before training begins.
+        let [gaps, unseen] = Encoded::count(encoder.columns(), &records)?;
         let total = records.rows.len();
         let mut count = |many: usize, what: &str| {
             if many > 0 {
@@ -42,9 +42,9 @@ impl OpenTable {
             }
         };
         count(unlabelled, &format!("of {} records have no target, and are left out.", total + unlabelled));
-        count(encoded.gaps, &format!("of {} values are missing.", total * encoder.columns().len()));
-        count(encoded.unseen, "categories outside the training part do not occur in it.");
-        Ok(Self { encoder, records, encoded, labels, divided, notes })
+        count(gaps, &format!("of {} values are missing.", total * encoder.columns().len()));
+        count(unseen, "categories outside the training part do not occur in it.");
+        Ok(Self { encoder, records, labels, divided, notes })
     }
 }
 
@@ -61,7 +61,7 @@ impl OpenData for OpenTable {
     fn batch(&self, part: Part, indices: &[usize], _variation: Option<Variation>) -> Result<Batch> {
         let all = self.divided.part(part);
         let rows: Vec<usize> = indices.iter().map(|&index| all[index]).collect();
-        Ok(self.encoder.batch(&self.encoded, &rows, self.labels.targets(&rows)))
+        self.encoder.batch(&self.records, &rows, self.labels.targets(&rows))
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
@@ -73,8 +73,8 @@ impl OpenData for OpenTable {
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
-        let record = &self.records.rows[self.divided.part(part)[index]];
-        Ok(Exhibit::Text(columns::in_words(&self.records.columns, record)))
+        let record = self.records.rows.get(self.divided.part(part)[index])?;
+        Ok(Exhibit::Text(columns::in_words(&self.records.columns, &record)))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use ansatz_core::{Proposal, Purpose, Records, Result, Setting};
-use ansatz_data::records::{Foretold, Seen, foretold, look};
+use ansatz_core::{Proposal, Purpose, Result, Setting};
+use ansatz_data::records::{Foretold, Look, Seen, foretold, look};
 use ansatz_data::{TargetColumn, is_record_file, read_records};
 
 /// A file of records with a column that is foretold, and others.
@@ -19,12 +19,15 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
         // Another data model may know what it is, or says what is wrong with it.
         Err(_) => return Ok(None),
     };
-    let columns = look(&records);
-    let Some(foretold) = foretold(&columns) else { return Ok(None) };
+    let found = look(&records)?;
+    let columns = &found.columns;
+    let Some(foretold) = foretold(columns) else { return Ok(None) };
     let targets = foretold.target.columns();
-    let others = || columns.iter().filter(|seen| !targets.contains(&seen.name));
-    let ignored: Vec<&str> = others().filter(|seen| seen.is_identity()).map(|seen| seen.name).collect();
-    let read: Vec<&Seen> = others().filter(|seen| seen.known > 0 && !ignored.contains(&seen.name)).collect();
+    let others = || columns.iter().filter(|seen| !targets.contains(&seen.name.as_str()));
+    let ignored: Vec<&str> =
+        others().filter(|seen| seen.is_identity()).map(|seen| seen.name.as_str()).collect();
+    let read: Vec<&Seen> =
+        others().filter(|seen| seen.known > 0 && !ignored.contains(&seen.name.as_str())).collect();
     if read.is_empty() {
         return Ok(None);
     }
@@ -42,25 +45,25 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     }
     let split = "split = { by = \"stratified\", test = { fraction = 0.2 }, validation = { fraction = 0.1 } }";
     settings.push(Setting::new(split, "or by = { group = \"…\" }, { time = \"…\" }"));
-    let labelled: Vec<&Seen> = columns.iter().filter(|seen| targets.contains(&seen.name)).collect();
+    let labelled: Vec<&Seen> = columns.iter().filter(|seen| targets.contains(&seen.name.as_str())).collect();
     let known = labelled.iter().map(|seen| seen.known).min().unwrap_or(0);
     Ok(Some(Proposal {
-        seen: seen(&records, &read, &labelled, &foretold),
-        warnings: warnings(&records, &read, &ignored, &labelled, &foretold),
+        seen: seen(&found, &read, &labelled, &foretold),
+        warnings: warnings(&found, &read, &ignored, &labelled, &foretold)?,
         settings,
         purpose: Purpose::JudgeRecords {
             columns: read.len(),
             number: matches!(foretold.target, TargetColumn::Number(_)),
         },
-        examples: (known * 7 / 10).max(1),
+        examples: (found.of_all(known) * 7 / 10).max(1),
         imbalance: foretold.imbalance(),
     }))
 }
 
-fn seen(records: &Records, read: &[&Seen], labelled: &[&Seen], foretold: &Foretold) -> Vec<String> {
-    let mut lines = vec![format!("{} records of {} columns", records.rows.len(), records.columns.len())];
+fn seen(found: &Look, read: &[&Seen], labelled: &[&Seen], foretold: &Foretold) -> Vec<String> {
+    let mut lines = vec![found.in_words()];
     let numbers: Vec<&str> =
-        read.iter().filter(|seen| seen.numbers.is_some()).map(|seen| seen.name).collect();
+        read.iter().filter(|seen| seen.numbers.is_some()).map(|seen| seen.name.as_str()).collect();
     let categories = read.iter().filter(|seen| seen.numbers.is_none());
     let categories: Vec<String> =
         categories.map(|seen| format!("{} ({})", seen.name, seen.values.len())).collect();
@@ -74,13 +77,13 @@ fn seen(records: &Records, read: &[&Seen], labelled: &[&Seen], foretold: &Foreto
 }
 
 fn warnings(
-    records: &Records,
+    found: &Look,
     read: &[&Seen],
     ignored: &[&str],
     labelled: &[&Seen],
     foretold: &Foretold,
-) -> Vec<String> {
-    let total = records.rows.len();
+) -> Result<Vec<String>> {
+    let total = found.records.rows.len();
     let mut warnings: Vec<String> = ignored
         .iter()
         .map(|name| {
@@ -106,10 +109,9 @@ fn warnings(
     if !gaps.is_empty() {
         warnings.push(format!("missing values, which the network is told of: {}", gaps.join(", ")));
     }
-    let different: HashSet<Vec<Option<&str>>> =
-        records.rows.iter().map(|row| row.cells.iter().map(ansatz_core::Cell::known).collect()).collect();
-    if different.len() < total {
-        warnings.push(format!("records that come again, perhaps in two parts: {}", total - different.len()));
+    let again = repeated(found)?;
+    if again > 0 {
+        warnings.push(format!("records that come again, perhaps in two parts: {again}"));
     }
     let counts = || foretold.counts.iter().map(|(_, count)| *count);
     let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
@@ -121,7 +123,19 @@ fn warnings(
     if total < 200 {
         warnings.push(format!("{total} records are few: figures on a fifth of them are rough"));
     }
-    warnings
+    Ok(warnings)
+}
+
+/// How many of the records that were looked at are like one before them.
+fn repeated(found: &Look) -> Result<usize> {
+    let mut different = HashSet::new();
+    let mut again = 0;
+    for row in found.records.rows.iter() {
+        let cells = row?.cells;
+        let known: Vec<Option<String>> = cells.iter().map(|cell| cell.known().map(str::to_owned)).collect();
+        again += usize::from(!different.insert(known));
+    }
+    Ok(again)
 }
 
 #[cfg(test)]

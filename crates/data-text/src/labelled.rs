@@ -6,10 +6,11 @@ mod known;
 mod modality;
 mod open;
 mod source;
+mod token_rows;
 mod words;
 
 pub use config::{LabelledTextConfig, LabelledTokenizer};
 pub use encoder::LabelledTextEncoder;
 pub use open::OpenLabelledText;
-pub(crate) use source::classes_of;
 pub use source::{LabelledFolder, LabelledSource, LabelledTable, TextOfRecords};
+pub(crate) use source::{classes_of, labels_of, text_of};

@@ -1,13 +1,15 @@
 //! What text files hold, and how they would be read.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
 use std::path::Path;
 
 use ansatz_core::{Error, Places, Proposal, Purpose, Result, Setting};
 use ansatz_data::records::{Seen, foretold, look};
 use ansatz_data::{TargetColumn, is_record_file, read_records};
 
-use crate::labelled::classes_of;
+use crate::labelled::{classes_of, labels_of, text_of};
 use crate::source::text_files;
 use crate::{LabelledFolder, LabelledSource, LabelledTable, PairSource};
 
@@ -95,14 +97,29 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
     };
     // A source of files needs no place for sets.
     let found = source.read(&Places { data: path.to_owned() })?;
-    let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
-    for text in found.train.iter().chain(found.test.iter().flatten()) {
-        for label in text.labels(found.separator.as_deref()) {
-            *classes.entry(label).or_default() += 1;
+    let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut words, mut known, mut leaked) = (Vec::new(), HashSet::new(), 0);
+    // Of a text 8 bytes are enough to know it again, for a warning.
+    let marks = RandomState::new();
+    let test = found.test.as_ref().map(|test| &test.rows);
+    for (own, rows) in std::iter::once((true, &found.train.rows)).chain(test.map(|rows| (false, rows))) {
+        for row in rows.iter() {
+            let row = row?;
+            for label in labels_of(&row, found.separator.as_deref()) {
+                *classes.entry(label.to_owned()).or_default() += 1;
+            }
+            let text = text_of(&row);
+            let mark = marks.hash_one(text);
+            if own {
+                words.push(text.split_whitespace().count());
+                known.insert(mark);
+            } else {
+                leaked += usize::from(known.contains(&mark));
+            }
         }
     }
     let counts: Vec<String> = classes.iter().map(|(class, count)| format!("{class} {count}")).collect();
-    let mut words: Vec<usize> = found.train.iter().map(|text| text.text.split_whitespace().count()).collect();
+    let total = words.len();
     words.sort_unstable();
     let (median, longest) = (words[words.len() / 2], words[words.len() - 1]);
     let length = (longest * 5 / 4).next_power_of_two().clamp(16, 4096);
@@ -113,11 +130,9 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
             "the largest class has {most} texts and the smallest {least}: accuracy says little"
         ));
     }
-    let known: HashSet<&str> = found.train.iter().map(|text| text.text.as_str()).collect();
-    if known.len() < found.train.len() {
-        warnings.push(format!("texts that come again: {}", found.train.len() - known.len()));
+    if known.len() < total {
+        warnings.push(format!("texts that come again: {}", total - known.len()));
     }
-    let leaked = found.test.iter().flatten().filter(|text| known.contains(text.text.as_str())).count();
     if leaked > 0 {
         warnings.push(format!("texts in train and test, which make the test too easy: {leaked}"));
     }
@@ -149,7 +164,7 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
             Setting::new("validation = { fraction = 0.1 }", "of each class, judged behind every epoch"),
         ],
         purpose: Purpose::ClassifyText,
-        examples: found.train.len(),
+        examples: total,
         imbalance: Proposal::imbalance(classes.values().copied()),
     }))
 }
@@ -161,21 +176,22 @@ fn columns(path: &Path) -> Result<Option<LabelledTable>> {
     }
     // What cannot be read, another data model knows, or says what is wrong with it.
     let Ok(records) = read_records(path) else { return Ok(None) };
-    let seen = look(&records);
+    let found = look(&records)?;
+    let (seen, looked_at) = (&found.columns, found.records.rows.len());
     let is_label = |seen: &&Seen| LABELS.contains(&seen.name.to_lowercase().as_str());
     let Some(label) = seen.iter().find(is_label) else { return Ok(None) };
     // The column with the longest cells holds the texts.
     let bytes = |seen: &Seen| seen.values.iter().map(|(text, count)| text.len() * count).sum::<usize>();
     let others = seen.iter().filter(|seen| seen.name != label.name).max_by_key(|seen| bytes(seen));
-    let Some(text) = others.filter(|text| bytes(text) >= WORDY * records.rows.len()) else { return Ok(None) };
-    let separator = match foretold(&seen).map(|found| found.target) {
+    let Some(text) = others.filter(|text| bytes(text) >= WORDY * looked_at) else { return Ok(None) };
+    let separator = match foretold(seen).map(|found| found.target) {
         Some(TargetColumn::Labels(labels)) if labels.column == label.name => Some(labels.separator),
         _ => None,
     };
-    if separator.is_none() && label.known < records.rows.len() {
+    if separator.is_none() && label.known < looked_at {
         return Ok(None);
     }
-    let [text, label] = [text, label].map(|seen| seen.name.to_owned());
+    let [text, label] = [text, label].map(|seen| seen.name.clone());
     Ok(Some(LabelledTable { path: path.to_owned(), test: None, text, label, separator }))
 }
 

@@ -11,7 +11,7 @@ mod several;
 
 pub use file::FileOfRecords;
 pub use label::{Labelled, Labels, TargetColumn};
-pub use look::{Foretold, Seen, foretold, look};
+pub use look::{Foretold, Look, Seen, foretold, look};
 pub use parts::{Divided, SplitBy, SplitConfig};
 pub use read::{is_record_file, read_records, read_records_behind, record_files, table_reader};
 pub use several::{LabelSets, SeparatedLabels, check_separator, names_of, places_of, separated};

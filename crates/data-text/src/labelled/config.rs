@@ -65,7 +65,7 @@ impl LabelledTokenizer {
     ///
     /// # Errors
     /// When its file or run is not there or has no tokenizer.
-    pub(super) fn fit<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<(Tokenizer, usize)> {
+    pub(super) fn fit(&self, texts: impl Iterator<Item = Result<String>>) -> Result<(Tokenizer, usize)> {
         Ok(match self {
             Self::Words(most) => (words::learn(texts, *most)?, 0),
             Self::Bytes => (Tokenizer::Bytes, 0),

@@ -76,7 +76,11 @@ impl LabelledTextEncoder {
     ///
     /// # Errors
     /// When there are none.
-    pub(super) fn with_terms(self, config: &LabelledTextConfig, texts: &[&[u32]]) -> Result<Self> {
+    pub(super) fn with_terms(
+        self,
+        config: &LabelledTextConfig,
+        texts: impl Iterator<Item = Result<Vec<u32>>>,
+    ) -> Result<Self> {
         let terms = config.terms.as_ref().map(|config| Terms::learn(config, texts)).transpose()?;
         Ok(Self { terms, ..self })
     }
@@ -119,24 +123,24 @@ impl LabelledTextEncoder {
     /// `dropout` where they are varied. Rows of tokens are of `length`, or as long as the longest.
     pub(super) fn read(
         &self,
-        texts: &[(usize, &[u32])],
+        texts: &[(usize, Vec<u32>)],
         length: Option<usize>,
         dropout: f64,
         variation: Option<Variation>,
     ) -> Vec<(String, TensorData)> {
         let variation = variation.filter(|_| dropout > 0.0);
         if let Some(terms) = &self.terms {
-            let read = |&(index, tokens): &(usize, &[u32])| {
+            let read = |(index, tokens): &(usize, Vec<u32>)| {
                 let whole = terms.weigh(tokens);
                 let Some(variation) = variation else { return whole };
-                let left = thinned(&whole, dropout, variation, index);
+                let left = thinned(&whole, dropout, variation, *index);
                 left.into_iter().map(|(term, weight)| (term, weight / (1.0 - dropout as f32))).collect()
             };
             return term_inputs(&texts.iter().map(read).collect::<Vec<_>>());
         }
-        let read = |&(index, tokens): &(usize, &[u32])| match variation {
-            Some(variation) => thinned(tokens, dropout, variation, index),
-            None => tokens.to_vec(),
+        let read = |(index, tokens): &(usize, Vec<u32>)| match variation {
+            Some(variation) => thinned(tokens, dropout, variation, *index),
+            None => tokens.clone(),
         };
         let rows: Vec<Vec<u32>> = texts.iter().map(read).collect();
         let names = [TOKENS, MASK];
@@ -162,7 +166,7 @@ impl Codec for LabelledTextEncoder {
     }
 
     fn inputs(&self, tokens: &[u32]) -> Vec<(String, TensorData)> {
-        self.read(&[(0, tokens)], None, 0.0, None)
+        self.read(&[(0, tokens.to_vec())], None, 0.0, None)
     }
 
     fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {

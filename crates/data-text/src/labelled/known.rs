@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ansatz_core::{Error, Places, Result};
+use ansatz_core::{Error, Place, Places, Record, Result};
 use ansatz_data::{Cache, Division, KnownFile, catalogue};
 
-use super::source::{Found, Labelled, table};
+use super::source::{Found, labelled, record, table};
 
 /// Of hundred buckets, those whose texts are the test part of a set that has none of its own.
 const TEST_BUCKETS: u32 = 20;
@@ -42,39 +43,41 @@ fn latin(bytes: &[u8]) -> String {
 }
 
 /// Texts divided by the bucket of their keys, so that equal texts are in one part.
-fn by_bucket(keyed: Vec<(Vec<u8>, Labelled)>) -> Found {
+fn by_bucket(keyed: Vec<(Vec<u8>, Record)>) -> Result<Found> {
     let (keys, texts): (Vec<_>, Vec<_>) = keyed.into_iter().unzip();
     let (train, test) = Division::by_bucket(keys, TEST_BUCKETS).divide(texts);
-    Found::one_label_each(train, Some(test))
+    Ok(Found::one_label_each(labelled(train)?, Some(labelled(test)?)))
 }
 
 /// Tweets with a sentiment each, divided by their bytes.
 pub(super) fn tweets(places: &Places) -> Result<Found> {
-    Ok(by_bucket(tweets_of(&only_file("sentiment-tweets", places)?)?))
+    by_bucket(tweets_of(&only_file("sentiment-tweets", places)?)?)
 }
 
-fn tweets_of(path: &Path) -> Result<Vec<(Vec<u8>, Labelled)>> {
+fn tweets_of(path: &Path) -> Result<Vec<(Vec<u8>, Record)>> {
     let damaged = |problem: String| {
         let remedy = "fetch it again: ansatz data get sentiment-tweets";
         Error::input(path.display(), problem, "rows of sentiment, confidence and text", remedy)
     };
-    let file = File::open(path).map_err(Error::file(path, "read"))?;
+    let opened = File::open(path).map_err(Error::file(path, "read"))?;
+    let file: Arc<Path> = path.into();
     let mut keyed = Vec::new();
-    for (row, record) in csv::Reader::from_reader(file).into_byte_records().enumerate() {
-        let record = record.map_err(|error| damaged(error.to_string()))?;
-        let [sentiment, text] = [0, 2].map(|column| record.get(column).unwrap_or_default());
-        let place = format!("{}: row {}", path.display(), row + 1);
-        keyed.push((text.to_vec(), Labelled { text: latin(text), label: latin(sentiment), place }));
+    for row in csv::Reader::from_reader(opened).into_byte_records() {
+        let row = row.map_err(|error| damaged(error.to_string()))?;
+        let [sentiment, text] = [0, 2].map(|column| row.get(column).unwrap_or_default());
+        let line = row.position().map_or(0, csv::Position::line);
+        let place = Place { file: Arc::clone(&file), line };
+        keyed.push((text.to_vec(), record(latin(text), latin(sentiment), place)));
     }
     Ok(keyed)
 }
 
 /// Mails: the subject, and behind it the body, by which they are divided.
 pub(super) fn mails(places: &Places) -> Result<Found> {
-    Ok(by_bucket(mails_of(&only_file("spam-assassin", places)?)?))
+    by_bucket(mails_of(&only_file("spam-assassin", places)?)?)
 }
 
-fn mails_of(path: &Path) -> Result<Vec<(Vec<u8>, Labelled)>> {
+fn mails_of(path: &Path) -> Result<Vec<(Vec<u8>, Record)>> {
     let unreadable = |error: std::io::Error| {
         let remedy = "fetch it again: ansatz data get spam-assassin";
         Error::input(path.display(), format!("cannot be read: {error}"), "the package as fetched", remedy)
@@ -98,8 +101,8 @@ fn mails_of(path: &Path) -> Result<Vec<(Vec<u8>, Labelled)>> {
         let (head, body) = parted(&mail);
         let text = latin(&[subject(head), b"\n", body].concat());
         let label = if name.starts_with("spam-1") || name.starts_with("spam-2") { "spam" } else { "ham" };
-        let place = path.join(&name).display().to_string();
-        (body.to_vec(), Labelled { text, label: label.to_owned(), place })
+        let place = Place { file: path.join(&name).into(), line: 0 };
+        (body.to_vec(), record(text, label.to_owned(), place))
     };
     Ok(found.into_iter().map(keyed).collect())
 }
@@ -123,13 +126,13 @@ fn subject(head: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::tests::pair;
     use super::*;
 
     /// Label and text of what is for training, and of what is for testing.
-    fn parts(found: &Found) -> [Vec<(&str, &str)>; 2] {
-        let test = found.test.as_deref().expect("a test part");
-        [&found.train[..], test]
-            .map(|part| part.iter().map(|text| (text.label.as_str(), text.text.as_str())).collect())
+    fn parts(found: &Found) -> [Vec<[String; 2]>; 2] {
+        let test = found.test.as_ref().expect("a test part");
+        [&found.train, test].map(|part| part.rows.iter().map(|row| pair(&row.unwrap())).collect())
     }
 
     #[test]
@@ -138,10 +141,10 @@ mod tests {
         let path = folder.path().join("tweets.csv");
         let table = b"sentiment,confidence,text\nnegative,0.5,\"no, \xe9\"\npositive,1,abc\n";
         std::fs::write(&path, table).unwrap();
-        let found = by_bucket(tweets_of(&path).unwrap());
+        let found = by_bucket(tweets_of(&path).unwrap()).unwrap();
         // `abc` falls into bucket 19.
-        assert_eq!(parts(&found), [vec![("negative", "no, é")], vec![("positive", "abc")]]);
-        assert!(found.train[0].place.ends_with("row 1"));
+        assert_eq!(parts(&found), [[["negative", "no, é"]], [["positive", "abc"]]]);
+        assert!(found.train.rows.get(0).unwrap().place.to_string().ends_with("line 2"));
         std::fs::write(&path, "sentiment,confidence,text\nnegative\n").unwrap();
         assert!(tweets_of(&path).unwrap_err().to_string().contains("ansatz data get sentiment-tweets"));
     }
@@ -171,9 +174,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mails.tgz");
         std::fs::write(&path, package.into_inner().unwrap().finish().unwrap()).unwrap();
-        let found = by_bucket(mails_of(&path).unwrap());
+        let found = by_bucket(mails_of(&path).unwrap()).unwrap();
         // The bucket is that of the body: `abc` falls into 19.
-        assert_eq!(parts(&found), [vec![("ham", "hello\nabcd")], vec![("spam", "win\nabc")]]);
+        assert_eq!(parts(&found), [[["ham", "hello\nabcd"]], [["spam", "win\nabc"]]]);
         std::fs::write(&path, "no package").unwrap();
         assert!(mails_of(&path).unwrap_err().to_string().contains("ansatz data get spam-assassin"));
     }

@@ -8,6 +8,7 @@ use ansatz_core::{
 };
 use burn::tensor::TensorData;
 
+use super::token_rows::{TokenRows, TokenRowsWriter};
 use super::{LabelledSource, LabelledTextConfig, LabelledTextEncoder};
 
 impl LabelledTextConfig {
@@ -43,19 +44,20 @@ impl LabelledTextConfig {
 impl Modality for LabelledTextConfig {
     fn fit(&self, records: &Records, train: &[usize]) -> Result<FittedModality> {
         self.check_modality(records)?;
+        let known = records.at(train.iter().copied());
         let (tokenizer, vocabulary) =
-            self.tokenizer.fit(train.iter().filter_map(|&index| text(&records.rows[index])))?;
+            self.tokenizer.fit(known.rows.iter().filter_map(|row| text(row).transpose()))?;
         let encoder = LabelledTextEncoder::new(tokenizer, Target::Classes { names: Vec::new() }, self)
             .with_vocabulary(vocabulary);
-        let (texts, cut) = texts(&encoder, records)?;
-        let known: Vec<&[u32]> =
-            train.iter().filter_map(|&index| Some(&texts[index].as_ref()?.1[..])).collect();
-        let encoder = Arc::new(encoder.with_terms(self, &known)?);
-        let examples = Texts { texts, encoder: Arc::clone(&encoder), token_dropout: self.token_dropout };
+        let (tokens, cut) = tokens(&encoder, records)?;
+        let learned = train.iter().filter_map(|&index| tokens.get(index).transpose());
+        let encoder = Arc::new(encoder.with_terms(self, learned)?);
+        let (records, dropout) = (records.clone(), self.token_dropout);
+        let examples = Texts { records, tokens, encoder: Arc::clone(&encoder), token_dropout: dropout };
         let encoder = TextModality(encoder);
         let mut notes = Vec::new();
         if cut > 0 {
-            let (total, length) = (records.rows.len(), self.length);
+            let (total, length) = (examples.records.rows.len(), self.length);
             notes.push(format!(
                 "{cut} of {total} texts are longer than {length} tokens, and cut at their end."
             ));
@@ -69,27 +71,22 @@ impl Modality for LabelledTextConfig {
 }
 
 /// The text of a record, if it has one.
-fn text(record: &Record) -> Option<&str> {
-    match record.cells.first() {
+fn text(record: Result<Record>) -> Result<Option<String>> {
+    Ok(match record?.cells.into_iter().next() {
         Some(Cell::Text(text)) if !text.trim().is_empty() => Some(text),
         _ => None,
-    }
+    })
 }
 
-/// A text and its tokens, where a record has one.
-type TokenText = Option<(String, Vec<u32>)>;
-
-/// The texts of all records, and how many of them were cut.
-fn texts(encoder: &LabelledTextEncoder, records: &Records) -> Result<(Vec<TokenText>, usize)> {
-    let mut cut = 0;
-    let mut read = |record: &Record| {
-        let Some(text) = text(record) else { return Ok(None) };
-        let sentence = encoder.tokens(text)?;
-        cut += usize::from(sentence.cut > 0);
-        Ok(Some((text.to_owned(), sentence.tokens)))
-    };
-    let texts = records.rows.iter().map(&mut read).collect::<Result<_>>()?;
-    Ok((texts, cut))
+/// The tokens of all texts, and how many of these were cut.
+fn tokens(encoder: &LabelledTextEncoder, records: &Records) -> Result<(TokenRows, usize)> {
+    let (mut tokens, mut cut) = (TokenRowsWriter::default(), 0);
+    for record in records.rows.iter() {
+        let sentence = text(record)?.map(|text| encoder.tokens(&text)).transpose()?;
+        cut += usize::from(sentence.as_ref().is_some_and(|sentence| sentence.cut > 0));
+        tokens.push(sentence.as_ref().map_or(&[], |sentence| &sentence.tokens))?;
+    }
+    Ok((tokens.finish()?, cut))
 }
 
 /// Fitted preprocessing of a column of texts.
@@ -101,8 +98,9 @@ impl ModalityEncoder for TextModality {
     }
 
     fn read(&self, records: &Records) -> Result<Box<dyn ModalityExamples>> {
-        let (texts, _) = texts(&self.0, records)?;
-        Ok(Box::new(Texts { texts, encoder: Arc::clone(&self.0), token_dropout: 0.0 }))
+        let (tokens, _) = tokens(&self.0, records)?;
+        let (records, encoder) = (records.clone(), Arc::clone(&self.0));
+        Ok(Box::new(Texts { records, tokens, encoder, token_dropout: 0.0 }))
     }
 
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
@@ -110,33 +108,29 @@ impl ModalityEncoder for TextModality {
     }
 }
 
-/// Texts as tokens.
+/// Texts, and their tokens.
 struct Texts {
-    texts: Vec<TokenText>,
+    records: Records,
+    tokens: TokenRows,
     encoder: Arc<LabelledTextEncoder>,
     token_dropout: f64,
 }
 
 impl ModalityExamples for Texts {
     fn is_present(&self, index: usize) -> bool {
-        self.texts[index].is_some()
+        self.tokens.is_present(index)
     }
 
     /// Rows are as long as the longest text may be, whatever is in the batch. Where there is no text, one token is real.
     fn inputs(&self, indices: &[usize], variation: Option<Variation>) -> Result<Vec<(String, TensorData)>> {
-        let text = |&index: &usize| {
-            let tokens = self.texts[index].as_ref().map_or(&[0][..], |(_, tokens)| &tokens[..]);
-            (index, tokens)
-        };
-        let texts: Vec<_> = indices.iter().map(text).collect();
+        let text = |&index: &usize| Ok((index, self.tokens.get(index)?.unwrap_or_else(|| vec![0])));
+        let texts = indices.iter().map(text).collect::<Result<Vec<_>>>()?;
         Ok(self.encoder.read(&texts, Some(self.encoder.length()), self.token_dropout, variation))
     }
 
     fn exhibit(&self, index: usize) -> Result<Exhibit> {
-        match &self.texts[index] {
-            Some((text, _)) => Ok(Exhibit::Text(text.clone())),
-            None => Err(Error::Failed("the example has no text".to_owned())),
-        }
+        let text = text(self.records.rows.get(index))?;
+        text.map(Exhibit::Text).ok_or_else(|| Error::Failed("the example has no text".to_owned()))
     }
 }
 
@@ -150,7 +144,7 @@ mod tests {
     fn records(texts: &[&str]) -> Records {
         let place = Place { file: Path::new("a.csv").into(), line: 1 };
         let row = |text: &&str| Record { place: place.clone(), cells: vec![Cell::Text((*text).to_owned())] };
-        Records { columns: vec!["note".to_owned()], rows: texts.iter().map(row).collect() }
+        Records::new(vec!["note".to_owned()], texts.iter().map(row)).unwrap()
     }
 
     fn config() -> LabelledTextConfig {
@@ -202,7 +196,7 @@ mod tests {
         assert!(message(LabelledTextConfig { split_seed: 3, ..config() }).contains("`split_seed`"));
         let source = LabelledSource::ReutersR8;
         assert!(message(LabelledTextConfig { source, ..config() }).contains("`source`"));
-        let two = Records { columns: vec!["a".to_owned(), "b".to_owned()], rows: Vec::new() };
+        let two = Records::new(vec!["a".to_owned(), "b".to_owned()], []).unwrap();
         assert!(
             Modality::fit(&config(), &two, &[]).err().expect("refused").to_string().contains("2 columns")
         );

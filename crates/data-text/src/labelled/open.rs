@@ -1,24 +1,21 @@
 //! Labelled texts, read, cut into tokens, and divided.
 
 use ansatz_core::{
-    Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Target, Targets, Variation,
+    Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Record, Records, Result, Target, Targets,
+    Variation,
 };
 use ansatz_data::records::{names_of, places_of};
 use ansatz_data::{Division, LabelSets, Labels, Purpose, stream};
 use rand::RngExt;
 
-use super::source::{Found, Labelled};
+use super::source::{Found, labels_of, text_of};
+use super::token_rows::{TokenRows, TokenRowsWriter};
 use super::{LabelledTextConfig, LabelledTextEncoder};
-
-/// A text as tokens.
-struct Example {
-    text: String,
-    tokens: Vec<u32>,
-}
 
 /// A part of the texts, and what each is labelled with.
 struct Texts {
-    examples: Vec<Example>,
+    records: Records,
+    tokens: TokenRows,
     labels: Labels,
 }
 
@@ -39,48 +36,58 @@ impl OpenLabelledText {
     pub fn open(config: &LabelledTextConfig, places: &Places) -> Result<Self> {
         let Found { train, test, separator } = config.source.read(places)?;
         let separator = separator.as_deref();
-        let names = names_of(train.iter().map(|text| text.labels(separator)));
+        let names = names_of(&train, |row| labels_of(row, separator))?;
         if names.len() < 2 {
-            let problem = format!("all {} texts are of one class", train.len());
+            let problem = format!("all {} texts are of one class", train.rows.len());
             let expected = "two classes at least";
             return Err(Error::input("the source of labelled texts", problem, expected, "give more texts"));
         }
-        let labels = |text: &Labelled| places_of(text.labels(separator), &names, &text.place);
-        let strata = |texts: &[Labelled]| -> Result<Vec<usize>> {
-            let sets = texts.iter().map(labels).collect::<Result<_>>()?;
-            Ok(LabelSets::new(names.len(), sets).strata())
+        let sets = |texts: &Records| {
+            let set = |row: Result<Record>| {
+                let row = row?;
+                places_of(labels_of(&row, separator), &names, &row.place)
+            };
+            texts.rows.iter().map(set).collect::<Result<Vec<_>>>()
+        };
+        let divide = |texts: &Records, share| {
+            let strata = LabelSets::new(names.len(), sets(texts)?).strata();
+            let Division { kept, held_out } = Division::stratified(&strata, share, config.split_seed)?;
+            Ok::<_, Error>((texts.at(kept), texts.at(held_out)))
         };
         let (rest, test) = match test {
             Some(test) => (train, test),
-            None => Division::stratified(&strata(&train)?, config.test, config.split_seed)?.divide(train),
+            None => divide(&train, config.test)?,
         };
-        let parts = Division::stratified(&strata(&rest)?, config.validation, config.split_seed)?;
-        let (train, validation) = parts.divide(rest);
-        let (tokenizer, vocabulary) = config.tokenizer.fit(train.iter().map(|text| text.text.as_str()))?;
+        let (train, validation) = divide(&rest, config.validation)?;
+        let text = |row: Result<Record>| Ok(text_of(&row?).to_owned());
+        let (tokenizer, vocabulary) = config.tokenizer.fit(train.rows.iter().map(text))?;
         let target = match separator {
             Some(_) => Target::Labels { names: names.clone() },
             None => Target::Classes { names: names.clone() },
         };
         let encoder = LabelledTextEncoder::new(tokenizer, target, config).with_vocabulary(vocabulary);
-        let (mut cut, mut empty, total) = (0, 0, train.len() + validation.len() + test.len());
-        let mut example = |text: Labelled| {
-            let sentence = encoder.tokens(&text.text)?;
-            cut += usize::from(sentence.cut > 0);
-            empty += usize::from(text.text.trim().is_empty());
-            Ok(Example { text: text.text, tokens: sentence.tokens })
-        };
-        let mut part = |texts: Vec<Labelled>| -> Result<Texts> {
-            let sets = texts.iter().map(labels).collect::<Result<Vec<_>>>()?;
+        let (mut cut, mut empty) = (0, 0);
+        let total = [&train, &validation, &test].into_iter().map(|part| part.rows.len()).sum::<usize>();
+        let mut part = |records: Records| -> Result<Texts> {
+            let sets = sets(&records)?;
             let labels = match separator {
                 Some(_) => Labels::Sets(LabelSets::new(names.len(), sets)),
                 None => Labels::Classes(sets.into_iter().flatten().collect()),
             };
-            let examples = texts.into_iter().map(&mut example).collect::<Result<_>>()?;
-            Ok(Texts { examples, labels })
+            let mut tokens = TokenRowsWriter::default();
+            for row in records.rows.iter() {
+                let row = row?;
+                let sentence = encoder.tokens(text_of(&row))?;
+                cut += usize::from(sentence.cut > 0);
+                empty += usize::from(text_of(&row).trim().is_empty());
+                tokens.push(&sentence.tokens)?;
+            }
+            Ok(Texts { records, tokens: tokens.finish()?, labels })
         };
         let parts = [part(train)?, part(validation)?, part(test)?];
-        let known: Vec<&[u32]> = parts[0].examples.iter().map(|example| &example.tokens[..]).collect();
-        let encoder = encoder.with_terms(config, &known)?;
+        let known = &parts[0].tokens;
+        let known = (0..known.len()).filter_map(|index| known.get(index).transpose());
+        let encoder = encoder.with_terms(config, known)?;
         let mut notes = Vec::new();
         if cut > 0 {
             let length = config.length;
@@ -125,23 +132,24 @@ impl OpenData for OpenLabelledText {
     }
 
     fn examples(&self, part: Part) -> usize {
-        self.part(part).examples.len()
+        self.part(part).records.rows.len()
     }
 
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
-        let Texts { examples, labels } = self.part(part);
-        let texts = indices.iter().map(|&index| (index, &examples[index].tokens[..]));
-        let inputs = self.encoder.read(&texts.collect::<Vec<_>>(), None, self.token_dropout, variation);
+        let Texts { tokens, labels, .. } = self.part(part);
+        let text = |&index: &usize| Ok((index, tokens.get(index)?.unwrap_or_default()));
+        let texts = indices.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let inputs = self.encoder.read(&texts, None, self.token_dropout, variation);
         Ok(Batch { examples: indices.len(), inputs, targets: labels.targets(indices) })
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
-        let Texts { examples, labels } = self.part(part);
-        Some(labels.targets(&(0..examples.len()).collect::<Vec<_>>()))
+        let Texts { tokens, labels, .. } = self.part(part);
+        Some(labels.targets(&(0..tokens.len()).collect::<Vec<_>>()))
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
-        Ok(Exhibit::Text(self.part(part).examples[index].text.clone()))
+        Ok(Exhibit::Text(text_of(&self.part(part).records.rows.get(index)?).to_owned()))
     }
 
     fn notes(&self) -> Vec<String> {
@@ -196,8 +204,9 @@ mod tests {
         let data = open(&rows(40), Some("yes,unseen unseen word\nno,\nyes,a b c d e\n")).unwrap();
         assert_eq!(data.examples(Part::Test), 3);
         // `word` and `again` are known; numbers come once each.
-        assert_eq!(data.part(Part::Test).examples[0].tokens, [0, 0, 2]);
-        assert_eq!(data.part(Part::Test).examples[1].tokens, [0]);
+        let tokens = |index: usize| data.part(Part::Test).tokens.get(index).unwrap().expect("tokens");
+        assert_eq!((tokens(0), tokens(1)), (vec![0, 0, 2], vec![0]));
+        assert!(matches!(data.exhibit(Part::Test, 1), Ok(Exhibit::Text(text)) if text.is_empty()));
         let notes = data.notes().join(" ");
         assert!(
             notes.contains("1 of 43 texts are longer than 4") && notes.contains("1 of 43 texts are empty")

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Cell, ConfigError, Error, Places, Record, Result};
+use ansatz_core::{Cell, ConfigError, Error, Place, Places, Record, Records, Result, RowsWriter};
 use ansatz_data::read_records_behind;
 use ansatz_data::records::{check_separator, separated};
 use schemars::JsonSchema;
@@ -69,34 +69,50 @@ pub struct LabelledTable {
     pub separator: Option<String>,
 }
 
-/// A text with its class, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Labelled {
-    pub(crate) text: String,
-    pub(crate) label: String,
-    pub(crate) place: String,
+/// The columns of labelled texts.
+const COLUMNS: [&str; 2] = ["text", "label"];
+
+/// Labelled texts as records: the text, and the label.
+pub(super) fn labelled(texts: impl IntoIterator<Item = Record>) -> Result<Records> {
+    Records::new(COLUMNS.map(str::to_owned).to_vec(), texts)
 }
 
-impl Labelled {
-    /// Its label, or all that it has where `separator` parts several.
-    pub(crate) fn labels(&self, separator: Option<&str>) -> Vec<&str> {
-        match separator {
-            Some(separator) => separated(&self.label, separator).collect(),
-            None => vec![&self.label],
-        }
+/// A labelled text as a record.
+pub(super) fn record(text: String, label: String, place: Place) -> Record {
+    Record { place, cells: vec![Cell::Text(text), Cell::Text(label)] }
+}
+
+/// The text of a record as a source gives it.
+pub(crate) fn text_of(record: &Record) -> &str {
+    held(record, 0)
+}
+
+/// Its label, or all that it has where `separator` parts several.
+pub(crate) fn labels_of<'a>(record: &'a Record, separator: Option<&str>) -> Vec<&'a str> {
+    let label = held(record, 1).trim();
+    match separator {
+        Some(separator) => separated(label, separator).collect(),
+        None => vec![label],
     }
 }
 
-/// What a source holds: the test part is `None` where it is yet to be taken off.
+fn held(record: &Record, column: usize) -> &str {
+    match record.cells.get(column) {
+        Some(Cell::Text(held)) => held,
+        _ => "",
+    }
+}
+
+/// What a source holds, records of a text and a label each: the test part is `None` where it is yet to be taken off.
 pub(crate) struct Found {
-    pub(crate) train: Vec<Labelled>,
-    pub(crate) test: Option<Vec<Labelled>>,
+    pub(crate) train: Records,
+    pub(crate) test: Option<Records>,
     /// What parts labels, where a text may have several.
     pub(crate) separator: Option<String>,
 }
 
 impl Found {
-    pub(super) fn one_label_each(train: Vec<Labelled>, test: Option<Vec<Labelled>>) -> Self {
+    pub(super) fn one_label_each(train: Records, test: Option<Records>) -> Self {
         Self { train, test, separator: None }
     }
 }
@@ -137,10 +153,10 @@ impl LabelledSource {
                 let read = |path: &Path| {
                     let texts = table(path, &config.text, &config.label, 0)?;
                     // Where a text may have several labels, it may also have none.
-                    match texts.iter().find(|text| text.label.is_empty() && config.separator.is_none()) {
-                        Some(text) => Err(unlabelled(&text.place)),
-                        None => Ok(texts),
+                    if config.separator.is_none() {
+                        texts.rows.iter().try_for_each(|row| must_have_label(&row?))?;
                     }
+                    Ok(texts)
                 };
                 let (train, test) = (read(&config.path)?, config.test.as_deref().map(read).transpose()?);
                 Ok(Found { train, test, separator: config.separator.clone() })
@@ -168,15 +184,15 @@ pub(crate) fn classes_of(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(classes)
 }
 
-fn folder(path: &Path) -> Result<Vec<Labelled>> {
-    let mut texts = Vec::new();
+fn folder(path: &Path) -> Result<Records> {
+    let mut texts = RowsWriter::default();
     for class in classes_of(path)? {
         let label = class.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for file in text_files(&class)? {
             let bytes = std::fs::read(&file).map_err(Error::file(&file, "read"))?;
             // What is no UTF-8 is read all the same: mails of an older time are not.
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            texts.push(Labelled { text, label: label.clone(), place: file.display().to_string() });
+            texts.push(&record(text, label.clone(), Place { file: file.into(), line: 0 }))?;
         }
     }
     if texts.is_empty() {
@@ -184,34 +200,34 @@ fn folder(path: &Path) -> Result<Vec<Labelled>> {
         let remedy = "put the texts of each class into a folder with the name of the class";
         return Err(Error::input(path.display(), "it holds no folders with .txt files", expected, remedy));
     }
-    Ok(texts)
+    Ok(Records { columns: COLUMNS.map(str::to_owned).to_vec(), rows: texts.finish(COLUMNS.len())? })
 }
 
 /// The rows of a table, without the first `skipped`.
-pub(super) fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Vec<Labelled>> {
-    let records = read_records_behind(path, skipped)?;
-    let [text, label] = [records.column(text)?, records.column(label)?];
-    let labelled = |row: &Record| {
-        let held = |column: usize| match &row.cells[column] {
-            Cell::Text(held) => held.as_str(),
-            Cell::Bytes(_) => "",
-        };
-        Labelled {
-            text: held(text).to_owned(),
-            label: held(label).trim().to_owned(),
-            place: row.place.to_string(),
-        }
-    };
-    Ok(records.rows.iter().map(labelled).collect())
+pub(super) fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Records> {
+    read_records_behind(path, skipped)?.select(&[text, label].map(str::to_owned))
 }
 
-fn unlabelled(place: &str) -> Error {
-    Error::input(place, "there is no label", "a class", "give one, or remove the line")
+fn must_have_label(record: &Record) -> Result<()> {
+    if held(record, 1).trim().is_empty() {
+        return Err(Error::input(
+            &record.place,
+            "there is no label",
+            "a class",
+            "give one, or remove the line",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Label and text.
+    pub(in crate::labelled) fn pair(row: &Record) -> [String; 2] {
+        [held(row, 1), held(row, 0)].map(str::to_owned)
+    }
 
     fn read(name: &str, text: &str) -> Result<Vec<[String; 2]>> {
         let folder = tempfile::tempdir().unwrap();
@@ -225,7 +241,7 @@ mod tests {
             separator: None,
         };
         let found = LabelledSource::Table(source).read(&Places { data: folder.path().to_owned() })?;
-        Ok(found.train.into_iter().map(|text| [text.label, text.text]).collect())
+        found.train.rows.iter().map(|row| Ok(pair(&row?))).collect()
     }
 
     #[test]
@@ -264,8 +280,9 @@ mod tests {
         let source = LabelledSource::Folder(LabelledFolder { path: folder.path().to_owned() });
         let places = Places { data: folder.path().to_owned() };
         let texts = source.read(&places).unwrap().train;
-        let found: Vec<_> = texts.iter().map(|text| (text.label.as_str(), text.text.as_str())).collect();
-        assert_eq!(found, [("ham", "hello"), ("spam", "win \u{fffd}"), ("spam", "")]);
+        let found: Vec<_> = texts.rows.iter().map(|row| pair(&row.unwrap())).collect();
+        assert_eq!(found, [["ham", "hello"], ["spam", "win \u{fffd}"], ["spam", ""]]);
+        assert!(texts.rows.get(0).unwrap().place.to_string().ends_with("1.txt"));
         let empty = LabelledSource::Folder(LabelledFolder { path: folder.path().join("ham") });
         assert!(empty.read(&places).err().expect("no classes").to_string().contains("no folders"));
     }

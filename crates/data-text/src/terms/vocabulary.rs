@@ -46,10 +46,12 @@ impl Terms {
     ///
     /// # Errors
     /// When no term comes in enough of them.
-    pub(crate) fn learn(config: &TermsConfig, texts: &[&[u32]]) -> Result<Self> {
+    pub(crate) fn learn(config: &TermsConfig, texts: impl Iterator<Item = Result<Vec<u32>>>) -> Result<Self> {
         let mut counts: HashMap<Box<[u32]>, usize> = HashMap::new();
+        let mut read = 0;
         for text in texts {
-            for term in counted(text, config.grams).into_keys() {
+            read += 1;
+            for term in counted(&text?, config.grams).into_keys() {
                 match counts.get_mut(term) {
                     Some(count) => *count += 1,
                     None => drop(counts.insert(term.into(), 1)),
@@ -60,13 +62,13 @@ impl Terms {
         let mut terms: Vec<(Vec<u32>, usize)> =
             enough.map(|(term, count)| (term.into_vec(), count)).collect();
         if terms.is_empty() {
-            let problem = format!("none comes in {} of the {} training texts", config.least, texts.len());
+            let problem = format!("none comes in {} of the {read} training texts", config.least);
             let remedy = "give more texts, or a smaller data.terms.least";
             return Err(Error::input("the terms of the texts", problem, "one term at least", remedy));
         }
         terms.sort_by(|(term, count), (other, others)| others.cmp(count).then_with(|| term.cmp(other)));
         terms.truncate(config.most);
-        Ok(Self::new(Kept { texts: texts.len(), terms }))
+        Ok(Self::new(Kept { texts: read, terms }))
     }
 
     /// From what [`Terms::kept`] gave.
@@ -155,7 +157,11 @@ mod tests {
     use super::*;
 
     fn learn(grams: usize, least: usize, most: usize, texts: &[&[u32]]) -> Terms {
-        Terms::learn(&TermsConfig { grams, least, most, width: None }, texts).unwrap()
+        Terms::learn(&TermsConfig { grams, least, most, width: None }, given(texts)).unwrap()
+    }
+
+    fn given(texts: &[&[u32]]) -> impl Iterator<Item = Result<Vec<u32>>> {
+        texts.iter().map(|text| Ok(text.to_vec()))
     }
 
     #[test]
@@ -164,7 +170,8 @@ mod tests {
         let terms = learn(2, 2, 9, &texts).kept.terms;
         assert_eq!(terms, [(vec![5], 3), (vec![5, 6], 2), (vec![6], 2)]);
         assert_eq!(learn(2, 1, 2, &texts).kept.terms, [(vec![5], 3), (vec![5, 6], 2)]);
-        let said = Terms::learn(&TermsConfig { least: 4, ..TermsConfig::default() }, &texts).unwrap_err();
+        let said =
+            Terms::learn(&TermsConfig { least: 4, ..TermsConfig::default() }, given(&texts)).unwrap_err();
         assert!(said.to_string().contains("none comes in 4 of the 3 training texts"), "{said}");
     }
 

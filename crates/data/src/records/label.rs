@@ -22,7 +22,7 @@ pub enum TargetColumn {
 }
 
 /// Records that have a label.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Labelled {
     /// All of them.
     pub records: Records,
@@ -100,7 +100,7 @@ impl TargetColumn {
         if let Some(mut test) = test {
             unlabelled += self.leave_out_unlabelled(&mut test)?;
             own_test = Some(records.rows.len());
-            records.rows.extend(test.rows);
+            records.rows = records.rows.followed_by(&test.rows);
         }
         Ok(Labelled { records, own_test, unlabelled })
     }
@@ -110,14 +110,23 @@ impl TargetColumn {
         let columns =
             self.columns().into_iter().map(|name| records.column(name)).collect::<Result<Vec<_>>>()?;
         let before = records.rows.len();
-        let file = records.rows.first().map(|row| row.place.file.clone());
+        let file = records.file();
         let nothing = |cell: &Cell| matches!(cell, Cell::Text(text) if text.trim().is_empty());
         let labelled = |cell: &Cell| match self {
             // Without a label is not without a value.
             Self::Labels(_) => cell.known().is_some() || nothing(cell),
             _ => cell.known().is_some(),
         };
-        records.rows.retain(|row| columns.iter().all(|column| labelled(&row.cells[*column])));
+        let mut kept = Vec::new();
+        for (index, row) in records.rows.iter().enumerate() {
+            let row = row?;
+            if columns.iter().all(|column| labelled(&row.cells[*column])) {
+                kept.push(index);
+            }
+        }
+        if kept.len() < before {
+            records.rows = records.rows.at(kept);
+        }
         match file.filter(|_| records.rows.is_empty()) {
             None => Ok(before - records.rows.len()),
             Some(file) => {
@@ -161,10 +170,7 @@ impl TargetColumn {
     /// # Errors
     /// When a label is not what it should be, or there are not two different ones.
     pub fn fit(&self, records: &Records, train: &[usize]) -> Result<Target> {
-        let known = Records {
-            columns: records.columns.clone(),
-            rows: train.iter().map(|&index| records.rows[index].clone()).collect(),
-        };
+        let known = records.at(train.iter().copied());
         let alike = |what: &str| {
             let problem = format!("all {} records for training have one {what}", train.len());
             let expected =
@@ -228,13 +234,14 @@ impl TargetColumn {
             return Ok(names.clone());
         }
         let column = self.column(records)?;
-        Ok(names_of(records.rows.iter().map(|row| self.named(row, column))))
+        names_of(records, |row| self.named(row, column))
     }
 
     fn places(&self, records: &Records, names: &[String]) -> Result<Vec<usize>> {
         let column = self.column(records)?;
-        let place = |row: &Record| {
-            let places = places_of(self.named(row, column), names, &row.place)?;
+        let place = |row: Result<Record>| {
+            let row = row?;
+            let places = places_of(self.named(&row, column), names, &row.place)?;
             places.first().copied().ok_or_else(|| Error::Failed(format!("{}: no class", row.place)))
         };
         records.rows.iter().map(place).collect()
@@ -245,19 +252,23 @@ impl TargetColumn {
             return several::flags(records, columns);
         }
         let column = self.column(records)?;
-        let set = |row: &Record| places_of(self.named(row, column), names, &row.place);
+        let set = |row: Result<Record>| {
+            let row = row?;
+            places_of(self.named(&row, column), names, &row.place)
+        };
         Ok(LabelSets::new(names.len(), records.rows.iter().map(set).collect::<Result<_>>()?))
     }
 
     fn numbers(&self, records: &Records) -> Result<Vec<f64>> {
         let column = self.column(records)?;
-        let number = |(index, row): (usize, &Record)| {
+        let number = |row: Result<Record>| {
+            let row = row?;
             let parsed = row.cells[column].known().and_then(|text| text.parse().ok());
             parsed
                 .filter(|number: &f64| number.is_finite())
-                .ok_or_else(|| records.wrong(index, column, "a finite number, which is foretold"))
+                .ok_or_else(|| records.wrong(&row, column, "a finite number, which is foretold"))
         };
-        records.rows.iter().enumerate().map(number).collect()
+        records.rows.iter().map(number).collect()
     }
 }
 

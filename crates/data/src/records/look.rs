@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{Proposal, Records};
+use ansatz_core::{Proposal, Records, Result};
 
 use super::{SeparatedLabels, TargetColumn, separated};
 
@@ -18,36 +18,96 @@ const SEPARATORS: [&str; 3] = [";", "|", ","];
 /// What names of columns that say whether a label is there begin with, in lower case.
 const FLAGS: [&str; 6] = ["label_", "is_", "has_", "tag_", "topic_", "genre_"];
 
+/// Records from which on a part of them is enough to look at.
+const LOOKED_AT: usize = 200_000;
+
 /// Bytes from which on a column holds texts, in the mean.
 const WORDY: usize = 12;
 
 /// A column, as far as it tells what is in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen<'a> {
+pub struct Seen {
     /// Its name.
-    pub name: &'a str,
+    pub name: String,
     /// Known values with how often they come.
-    pub values: BTreeMap<&'a str, usize>,
+    pub values: BTreeMap<String, usize>,
     /// How many values are known.
     pub known: usize,
     /// The values, where all that are known are numbers.
     pub numbers: Option<Vec<f64>>,
 }
 
-/// Looks at all columns of `records`.
-pub fn look<'a>(records: &'a Records) -> Vec<Seen<'a>> {
-    let column = |(place, name): (usize, &'a String)| {
-        let known: Vec<&str> = records.rows.iter().filter_map(|row| row.cells[place].known()).collect();
-        let mut values = BTreeMap::new();
-        known.iter().for_each(|value| *values.entry(*value).or_insert(0) += 1);
-        let number = |text: &&str| text.parse().ok().filter(|value: &f64| value.is_finite());
-        let numbers = known.iter().map(number).collect::<Option<Vec<f64>>>();
-        Seen { name, values, known: known.len(), numbers: numbers.filter(|numbers| !numbers.is_empty()) }
-    };
-    records.columns.iter().enumerate().map(column).collect()
+/// What a look at records shows.
+#[derive(Debug)]
+pub struct Look {
+    /// Those that were looked at: all, or as many as are enough, at even distances.
+    pub records: Records,
+    /// How many there are.
+    pub total: usize,
+    /// Their columns.
+    pub columns: Vec<Seen>,
 }
 
-impl Seen<'_> {
+/// Looks at `records`.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn look(records: &Records) -> Result<Look> {
+    look_at(records, LOOKED_AT)
+}
+
+fn look_at(records: &Records, most: usize) -> Result<Look> {
+    let total = records.rows.len();
+    let some = (0..most).map(|index| (index as u128 * total as u128 / most as u128) as usize);
+    let records = if total > most { records.at(some) } else { records.clone() };
+    let mut columns: Vec<Seen> = records.columns.iter().cloned().map(Seen::new).collect();
+    for row in records.rows.iter() {
+        for (seen, cell) in columns.iter_mut().zip(&row?.cells) {
+            cell.known().into_iter().for_each(|value| seen.add(value));
+        }
+    }
+    columns.iter_mut().for_each(Seen::finish);
+    Ok(Look { records, total, columns })
+}
+
+impl Look {
+    /// How many records and columns there are, and how many were looked at.
+    pub fn in_words(&self) -> String {
+        let (total, columns, seen) = (self.total, self.columns.len(), self.records.rows.len());
+        let all = format!("{total} records of {columns} columns");
+        if seen < total { format!("{all}, of which {seen} at even distances were looked at") } else { all }
+    }
+
+    /// About as many of all records as `count` are of those that were looked at.
+    pub fn of_all(&self, count: usize) -> usize {
+        (count as u128 * self.total as u128 / self.records.rows.len().max(1) as u128) as usize
+    }
+}
+
+impl Seen {
+    fn new(name: String) -> Self {
+        Self { name, values: BTreeMap::new(), known: 0, numbers: Some(Vec::new()) }
+    }
+
+    fn add(&mut self, value: &str) {
+        let number = value.parse().ok().filter(|value: &f64| value.is_finite());
+        match (number, &mut self.numbers) {
+            (Some(number), Some(numbers)) => numbers.push(number),
+            _ => self.numbers = None,
+        }
+        self.known += 1;
+        match self.values.get_mut(value) {
+            Some(count) => *count += 1,
+            None => drop(self.values.insert(value.to_owned(), 1)),
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.known == 0 {
+            self.numbers = None;
+        }
+    }
+
     /// Whether all values are whole numbers.
     pub fn is_whole(&self) -> bool {
         self.numbers.as_ref().is_some_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0))
@@ -84,7 +144,7 @@ impl Seen<'_> {
     /// Whether its values are names of pictures.
     pub fn is_picture(&self) -> bool {
         let endings = [".png", ".jpg", ".jpeg"];
-        let named = |value: &&str| endings.iter().any(|ending| value.to_lowercase().ends_with(ending));
+        let named = |value: &String| endings.iter().any(|ending| value.to_lowercase().ends_with(ending));
         self.known > 0 && self.values.keys().all(named)
     }
 
@@ -100,7 +160,7 @@ impl Seen<'_> {
 
     /// Whether it says of each record that something holds, or does not.
     fn is_flag(&self) -> bool {
-        self.known > 0 && self.values.keys().all(|value| ["0", "1", "0.0", "1.0"].contains(value))
+        self.known > 0 && self.values.keys().all(|value| ["0", "1", "0.0", "1.0"].contains(&value.as_str()))
     }
 
     /// What parts the labels that it holds, and how often each comes, where it holds several here and there: few different
@@ -130,11 +190,11 @@ pub struct Foretold {
 }
 
 impl Foretold {
-    fn one(seen: &Seen<'_>) -> Option<Self> {
-        let name = seen.name.to_owned();
+    fn one(seen: &Seen) -> Option<Self> {
+        let name = seen.name.clone();
         match (seen.is_class(), &seen.numbers) {
             (true, _) => {
-                let counts = seen.values.iter().map(|(class, count)| ((*class).to_owned(), *count)).collect();
+                let counts = seen.values.iter().map(|(class, count)| (class.clone(), *count)).collect();
                 Some(Self { target: TargetColumn::Class(name), counts })
             }
             (false, Some(_)) => Some(Self { target: TargetColumn::Number(name), counts: Vec::new() }),
@@ -142,22 +202,22 @@ impl Foretold {
         }
     }
 
-    fn several(seen: &Seen<'_>) -> Option<Self> {
+    fn several(seen: &Seen) -> Option<Self> {
         let (separator, counts) = seen.separator()?;
         let counts = counts.into_iter().map(|(label, count)| (label.to_owned(), count)).collect();
-        let labels = SeparatedLabels { column: seen.name.to_owned(), separator: separator.to_owned() };
+        let labels = SeparatedLabels { column: seen.name.clone(), separator: separator.to_owned() };
         Some(Self { target: TargetColumn::Labels(labels), counts })
     }
 
-    fn flags(columns: &[Seen<'_>]) -> Option<Self> {
+    fn flags(columns: &[Seen]) -> Option<Self> {
         FLAGS.iter().find_map(|prefix| {
-            let named = |seen: &&Seen<'_>| seen.name.to_lowercase().starts_with(prefix) && seen.is_flag();
-            let flags: Vec<&Seen<'_>> = columns.iter().filter(named).collect();
-            let count = |seen: &&Seen<'_>| {
+            let named = |seen: &&Seen| seen.name.to_lowercase().starts_with(prefix) && seen.is_flag();
+            let flags: Vec<&Seen> = columns.iter().filter(named).collect();
+            let count = |seen: &&Seen| {
                 let held = seen.values.iter().filter(|(value, _)| value.starts_with('1'));
-                (seen.name.to_owned(), held.map(|(_, count)| count).sum())
+                (seen.name.clone(), held.map(|(_, count)| count).sum())
             };
-            let target = TargetColumn::Flags(flags.iter().map(|seen| seen.name.to_owned()).collect());
+            let target = TargetColumn::Flags(flags.iter().map(|seen| seen.name.clone()).collect());
             (flags.len() >= 2).then(|| Self { target, counts: flags.iter().map(count).collect() })
         })
     }
@@ -168,7 +228,7 @@ impl Foretold {
     }
 
     /// The same in words; `labelled` are its columns.
-    pub fn in_words(&self, labelled: &[&Seen<'_>]) -> String {
+    pub fn in_words(&self, labelled: &[&Seen]) -> String {
         let names = format!("`{}`", self.target.columns().join("`, `"));
         let counts: Vec<String> =
             self.counts.iter().map(|(class, count)| format!("{class} {count}")).collect();
@@ -214,8 +274,8 @@ impl Foretold {
 }
 
 /// What is foretold: a column whose name says so, labels, or the last column that can be.
-pub fn foretold(columns: &[Seen<'_>]) -> Option<Foretold> {
-    let called = |seen: &Seen<'_>, names: &[&str]| {
+pub fn foretold(columns: &[Seen]) -> Option<Foretold> {
+    let called = |seen: &Seen, names: &[&str]| {
         names.contains(&seen.name.to_lowercase().as_str()) && seen.values.len() > 1
     };
     let named = columns.iter().find(|seen| called(seen, &TARGETS));
@@ -227,7 +287,7 @@ pub fn foretold(columns: &[Seen<'_>]) -> Option<Foretold> {
         return Some(found);
     }
     // Numbers alone, or with times, are rather a series.
-    let is_date = |value: &&str| {
+    let is_date = |value: &String| {
         let bytes = value.as_bytes();
         bytes.len() >= 8 && bytes[..4].iter().all(u8::is_ascii_digit) && [b'-', b'/'].contains(&bytes[4])
     };
@@ -252,17 +312,34 @@ mod tests {
             .map(|index| format!("{index}.5,{}\n", ["red|big", "red", "", "big"][index % 4]))
             .collect();
         let all = records(&format!("size,Tags\n{rows}"));
-        let found = foretold(&look(&all)).expect("labels");
+        let found = foretold(&look(&all).unwrap().columns).expect("labels");
         let labels = SeparatedLabels { column: "Tags".to_owned(), separator: "|".to_owned() };
         assert_eq!(found.target, TargetColumn::Labels(labels));
         assert_eq!(found.counts, [("big".to_owned(), 10), ("red".to_owned(), 10)]);
         let rows: String =
             (0..20).map(|index| format!("{},{index}.5,{}\n", index % 2, usize::from(index == 3))).collect();
         let all = records(&format!("is_big,size,is_red\n{rows}"));
-        let found = foretold(&look(&all)).expect("flags");
+        let found = foretold(&look(&all).unwrap().columns).expect("flags");
         assert_eq!(found.target, TargetColumn::Flags(vec!["is_big".to_owned(), "is_red".to_owned()]));
         assert_eq!(found.imbalance(), 10.0);
         assert_eq!(found.setting().0, "target = { flags = [\"is_big\", \"is_red\"] }");
+    }
+
+    #[test]
+    fn of_many_records_some_are_enough() {
+        let rows: String =
+            (0..1000).map(|index| format!("{},{index}.5\n", ["cat", "owl"][index / 500])).collect();
+        let all = records(&format!("class,size\n{rows}"));
+        let found = look_at(&all, 10).unwrap();
+        assert_eq!(
+            found.in_words(),
+            "1000 records of 2 columns, of which 10 at even distances were looked at"
+        );
+        let classes = BTreeMap::from([("cat".to_owned(), 5), ("owl".to_owned(), 5)]);
+        assert_eq!((found.columns[0].known, &found.columns[0].values), (10, &classes));
+        assert_eq!((found.of_all(10), found.of_all(3)), (1000, 300));
+        let every = look_at(&all, 1000).unwrap();
+        assert_eq!((every.records.rows.len(), every.columns[0].known), (1000, 1000));
     }
 
     #[test]
@@ -276,13 +353,13 @@ mod tests {
             })
             .collect();
         let all = records(&format!("file,note,sex,name\n{rows}"));
-        let seen = look(&all);
+        let seen = look(&all).unwrap().columns;
         assert!(seen[0].is_picture() && !seen[0].is_text());
         assert!(seen[1].is_text() && !seen[1].is_picture() && !seen[2].is_text());
         assert!(!seen[3].is_text(), "a name is no text");
         let rows = "hangs down in the morning already,very good\nlimp,very good\nspots on its lower side,very good\n".repeat(5);
         let all = records(&format!("note,state\n{rows}"));
-        let seen = look(&all);
+        let seen = look(&all).unwrap().columns;
         assert!(seen[0].is_text() && !seen[1].is_text(), "phrases come again, a state is no text");
     }
 }

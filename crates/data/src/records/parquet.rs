@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use ansatz_core::{Cell, Error, Place, Record, Records, Result};
+use ansatz_core::{Cell, Error, Place, Record, Records, Result, RowsWriter};
 use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
@@ -39,7 +39,7 @@ fn rows(path: &Path, skipped: usize) -> Result<Records> {
     let kinds = schema.get_fields().iter().map(|column| kind(path, column)).collect::<Result<Vec<_>>>()?;
     let columns: Vec<String> = schema.get_fields().iter().map(|column| column.name().to_owned()).collect();
     let file: Arc<Path> = path.into();
-    let mut rows = Vec::new();
+    let mut rows = RowsWriter::default();
     for (index, row) in reader.get_row_iter(None).map_err(unreadable)?.enumerate() {
         let row = row.map_err(unreadable)?;
         if index < skipped {
@@ -53,9 +53,9 @@ fn rows(path: &Path, skipped: usize) -> Result<Records> {
             })
         });
         let cells = cells.collect::<Result<Vec<_>>>()?;
-        rows.push(Record { place, cells });
+        rows.push(&Record { place, cells })?;
     }
-    Ok(Records { columns, rows })
+    Ok(Records { rows: rows.finish(columns.len())?, columns })
 }
 
 /// How the values of a column are written.
@@ -204,13 +204,14 @@ mod tests {
             let known = |row: &Record| -> Vec<String> {
                 row.cells.iter().map(|cell| cell.known().unwrap_or("-").to_owned()).collect()
             };
-            let rows: Vec<_> = records.rows.iter().map(known).collect();
+            let read: Vec<Record> = records.rows.iter().collect::<Result<_>>().unwrap();
+            let rows: Vec<_> = read.iter().map(known).collect();
             let times = ["2000-03-01", "1970-01-01 00:01", "1970-01-02 00:00", "12.05", "-"];
             assert_eq!(rows[0], [&["3", "-2.5", "-", "true"][..], &times[..]].concat());
             let times = ["1969-12-31", "1969-12-31 23:59:59", "1970-01-01 00:00:01", "-0.07", "-"];
             assert_eq!(rows[1], [&["-1", "-", "an owl, \"wise\"", "false"][..], &times[..]].concat());
-            assert_eq!(records.rows[0].cells[8], Cell::Bytes(Arc::from(vec![0xff, 0])));
-            assert!(records.rows[1].place.to_string().ends_with("a.parquet, row 2"));
+            assert_eq!(read[0].cells[8], Cell::Bytes(Arc::from(vec![0xff, 0])));
+            assert!(read[1].place.to_string().ends_with("a.parquet, row 2"));
         }
         assert_eq!(read(&path, 1).unwrap().rows.len(), 1);
     }

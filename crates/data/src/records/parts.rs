@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ansatz_core::{ConfigError, Error, Part, Records, Result};
+use ansatz_core::{ConfigError, Error, Part, Record, Records, Result};
 use rand::seq::SliceRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ impl SplitConfig {
         own_test: Option<usize>,
     ) -> Result<Divided> {
         let total = own_test.unwrap_or(records.rows.len());
-        let open = Records { columns: records.columns.clone(), rows: records.rows[..total].to_vec() };
+        let open = records.at(0..total);
         let test = if own_test.is_some() { 0 } else { self.test.of(total)? };
         let counts = [test, self.validation.of(total)?];
         if counts[0] + counts[1] >= total {
@@ -174,11 +174,12 @@ impl SplitConfig {
 /// The values of a column.
 fn keys(records: &Records, column: &str) -> Result<Vec<String>> {
     let column = records.column(column)?;
-    let key = |(index, row): (usize, &ansatz_core::Record)| {
+    let key = |row: Result<Record>| {
+        let row = row?;
         let known = row.cells[column].known().map(str::to_owned);
-        known.ok_or_else(|| records.wrong(index, column, "a value, by which records are divided"))
+        known.ok_or_else(|| records.wrong(&row, column, "a value, by which records are divided"))
     };
-    records.rows.iter().enumerate().map(key).collect()
+    records.rows.iter().map(key).collect()
 }
 
 /// By number where all values are numbers, else by text, as dates in the form 2026-11-28 are in order. Equal values stay
@@ -211,16 +212,15 @@ fn in_order(records: &Records, column: &str, [test, validation]: [usize; 2]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ansatz_core::{Cell, Place, Record};
+    use ansatz_core::{Cell, Place};
     use std::path::Path;
 
     fn records(rows: &[[&str; 2]]) -> Records {
         let place = Place { file: Path::new("a.csv").into(), line: 1 };
         let cells = |row: &[&str; 2]| row.iter().map(|text| Cell::Text((*text).to_owned())).collect();
-        Records {
-            columns: vec!["kind".to_owned(), "key".to_owned()],
-            rows: rows.iter().map(|row| Record { place: place.clone(), cells: cells(row) }).collect(),
-        }
+        let columns = vec!["kind".to_owned(), "key".to_owned()];
+        let row = |row: &[&str; 2]| Record { place: place.clone(), cells: cells(row) };
+        Records::new(columns, rows.iter().map(row)).unwrap()
     }
 
     fn divide(by: SplitBy, records: &Records, own_test: Option<usize>) -> Divided {

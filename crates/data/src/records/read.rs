@@ -1,9 +1,10 @@
 //! Reading records.
 
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ansatz_core::{Cell, Error, Place, Record, Records, Result};
+use ansatz_core::{Cell, Error, Place, Record, Records, Result, RowsWriter};
 use csv::{Position, Reader, ReaderBuilder, StringRecord};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -44,7 +45,7 @@ pub fn record_files(path: &Path) -> Result<Vec<PathBuf>> {
 /// Reads a table whose first line names the columns, its cells parted by tabs in a `.tsv` or `.tab` file, else by
 /// commas; or, from a `.jsonl` file, an object in each line, whose keys are the columns. A key that a line lacks is a
 /// missing value. Of a `.parquet` file columns of numbers, texts, booleans, dates and times (to the second) are read as
-/// they would be written, and columns of bytes as what a file holds.
+/// they would be written, and columns of bytes as what a file holds. Files may be larger than memory.
 ///
 /// # Errors
 /// When the file cannot be read, has no records or two columns of one name, or a line has another number of cells than
@@ -95,12 +96,13 @@ fn table(path: &Path, skipped: usize) -> Result<Records> {
     let mut reader = table_reader(path)?;
     let header = reader.headers().map_err(unreadable)?.clone();
     let file: Arc<Path> = path.into();
-    let mut rows = Vec::new();
+    let mut rows = RowsWriter::default();
     for row in reader.records().skip(skipped) {
         let row = row.map_err(unreadable)?;
-        rows.push(record(&file, &row, header.len())?);
+        rows.push(&record(&file, &row, header.len())?)?;
     }
-    Ok(Records { columns: header.iter().map(|name| name.trim().to_owned()).collect(), rows })
+    let columns = header.iter().map(|name| name.trim().to_owned()).collect();
+    Ok(Records { columns, rows: rows.finish(header.len())? })
 }
 
 fn record(file: &Arc<Path>, row: &StringRecord, columns: usize) -> Result<Record> {
@@ -114,19 +116,20 @@ fn record(file: &Arc<Path>, row: &StringRecord, columns: usize) -> Result<Record
 }
 
 fn json_lines(path: &Path, skipped: usize) -> Result<Records> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => {
-            wrong(path, "it is not text in UTF-8", "a JSON object in each line")
-        }
+    let unreadable = |error: std::io::Error| match error.kind() {
+        ErrorKind::InvalidData => wrong(path, "it is not text in UTF-8", "a JSON object in each line"),
         _ => Error::file(path, "read")(error),
-    })?;
+    };
+    let reader = BufReader::new(std::fs::File::open(path).map_err(Error::file(path, "read"))?);
     let file: Arc<Path> = path.into();
-    let (mut columns, mut rows) = (Vec::<String>::new(), Vec::new());
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let (mut columns, mut rows) = (Vec::<String>::new(), RowsWriter::default());
+    let is_empty = |line: &std::io::Result<String>| line.as_ref().is_ok_and(|line| line.trim().is_empty());
+    let lines = reader.lines().enumerate().filter(|(_, line)| !is_empty(line));
     for (index, line) in lines.skip(skipped) {
+        let line = line.map_err(unreadable)?;
         let place = Place { file: Arc::clone(&file), line: index as u64 + 1 };
         let refuse = |problem: String| wrong(path, problem, "a JSON object in each line");
-        let Object(pairs) = serde_json::from_str(line)
+        let Object(pairs) = serde_json::from_str(&line)
             .map_err(|error| refuse(format!("line {} is no JSON object: {error}", place.line)))?;
         let mut cells = vec![Cell::Text(String::new()); columns.len()];
         for (key, value) in pairs {
@@ -147,12 +150,9 @@ fn json_lines(path: &Path, skipped: usize) -> Result<Records> {
                 }
             }
         }
-        rows.push(Record { place, cells });
+        rows.push(&Record { place, cells })?;
     }
-    for row in &mut rows {
-        row.cells.resize(columns.len(), Cell::Text(String::new()));
-    }
-    Ok(Records { columns, rows })
+    Ok(Records { rows: rows.finish(columns.len())?, columns })
 }
 
 /// A JSON object with its keys in the order in which they stand.
@@ -212,8 +212,8 @@ pub(super) mod tests {
         let records = read_records(&path)?;
         let cells =
             |cells: &[Cell]| cells.iter().map(|cell| cell.known().unwrap_or("-").to_owned()).collect();
-        let rows = records.rows.iter().map(|row| cells(&row.cells));
-        Ok(std::iter::once(records.columns.clone()).chain(rows).collect())
+        let rows = records.rows.iter().map(|row| Ok(cells(&row?.cells)));
+        std::iter::once(Ok(records.columns.clone())).chain(rows).collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ansatz_core::{ConfigError, Error, Records, Result, Target, Targets};
+use ansatz_core::{ConfigError, Error, Record, Records, Result, Target, Targets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -90,24 +90,38 @@ fn flag(text: &str) -> Option<bool> {
 /// When there is no such column, or a cell holds neither 0 nor 1.
 pub(super) fn flags(records: &Records, columns: &[String]) -> Result<LabelSets> {
     let places = columns.iter().map(|name| records.column(name)).collect::<Result<Vec<_>>>()?;
-    let set = |index: usize| {
-        let mut set = Vec::new();
+    let set = |row: Result<Record>| {
+        let (row, mut set) = (row?, Vec::new());
         for (label, &place) in places.iter().enumerate() {
-            let held = records.rows[index].cells[place].known().and_then(flag);
+            let held = row.cells[place].known().and_then(flag);
             let expected = "1, true or yes where the record has the label, else 0, false or no";
-            if held.ok_or_else(|| records.wrong(index, place, expected))? {
+            if held.ok_or_else(|| records.wrong(&row, place, expected))? {
                 set.push(label);
             }
         }
         Ok(set)
     };
-    Ok(LabelSets::new(columns.len(), (0..records.rows.len()).map(set).collect::<Result<_>>()?))
+    Ok(LabelSets::new(columns.len(), records.rows.iter().map(set).collect::<Result<_>>()?))
 }
 
-/// The labels of sets of names, sorted; each name once.
-pub fn names_of<'a>(sets: impl IntoIterator<Item = Vec<&'a str>>) -> Vec<String> {
-    let names: BTreeSet<&str> = sets.into_iter().flatten().collect();
-    names.into_iter().map(str::to_owned).collect()
+/// The `labels` of all records, sorted; each once.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn names_of(
+    records: &Records,
+    labels: impl for<'a> Fn(&'a Record) -> Vec<&'a str>,
+) -> Result<Vec<String>> {
+    let mut names = BTreeSet::new();
+    for row in records.rows.iter() {
+        let row = row?;
+        for name in labels(&row) {
+            if !names.contains(name) {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    Ok(names.into_iter().collect())
 }
 
 /// The places of the labels `set` among `names`, which are sorted.
@@ -141,6 +155,7 @@ pub(super) fn target(names: Vec<String>, records: usize) -> Result<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::read::tests::records;
 
     #[test]
     fn sets_become_rows_and_their_rarest_label_a_stratum() {
@@ -157,7 +172,10 @@ mod tests {
     fn labels_are_parted_and_found() {
         let labels: Vec<&str> = separated(" owl; cat ;;owl", ";").collect();
         assert_eq!(labels, ["owl", "cat", "owl"]);
-        let names = names_of([labels.clone(), vec!["ant"]]);
+        let all = records("kind\nowl; cat ;;owl\nant\n");
+        let names =
+            names_of(&all, |row| row.cells[0].known().map_or(vec![], |text| separated(text, ";").collect()));
+        let names = names.unwrap();
         assert_eq!(names, ["ant", "cat", "owl"]);
         assert_eq!(places_of(labels, &names, "line 3").unwrap(), [1, 2]);
         let said = places_of(vec!["dog"], &names, "line 3").unwrap_err().to_string();
