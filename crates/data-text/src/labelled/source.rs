@@ -150,7 +150,7 @@ impl LabelledSource {
                 Ok(Found::one_label_each(folder(path)?, None))
             }
             Self::Table(config) => {
-                let read = |path: &Path| {
+                let read = |path: &Path| -> Result<Records> {
                     let texts = table(path, &config.text, &config.label, 0)?;
                     // Where a text may have several labels, it may also have none.
                     if config.separator.is_none() {
