@@ -140,6 +140,17 @@ fn npm_package_is_fetched_once() {
 }
 
 #[test]
+fn an_npm_package_may_be_a_file_as_it_is() {
+    let bench = Bench::new();
+    let whole = package();
+    let (bytes, checksum) = (whole.len() as u64, sha256(&whole));
+    let files = vec![KnownFile { name: "mails.tgz", member: ".", bytes, checksum }];
+    let set = KnownSet { files: files.leak(), ..set(npm(sha256(&whole))) };
+    bench.get(&set, &bench.delivers("tiny-data-1.0.0.tgz", &whole)).unwrap();
+    assert_eq!(fs::read(bench.path("cache/tiny/mails.tgz")).unwrap(), whole);
+}
+
+#[test]
 fn debian_package_is_fetched() {
     for (member, data) in [
         ("data.tar", tar(&[("./data/images", IMAGES), ("./data/labels.gz", &gz(LABELS))])),

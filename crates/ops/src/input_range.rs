@@ -1,12 +1,12 @@
 //! The range of a layer's inputs, found beforehand and kept beside its weight.
 
+#[cfg(feature = "flex")]
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 #[cfg(feature = "flex")]
-use std::sync::PoisonError;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::{Module, Param, ParamId, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
@@ -33,7 +33,7 @@ pub struct InputRange {
 
 /// What a kernel has made of the weight beside which it stands, so that it is made once.
 #[derive(Clone, Default)]
-pub(crate) struct Kept(Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
+pub(crate) struct Kept(#[cfg(feature = "flex")] Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
 
 impl fmt::Debug for Kept {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

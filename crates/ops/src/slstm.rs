@@ -21,7 +21,10 @@ pub struct ScalarMemory {
 impl ScalarMemory {
     /// The maximum of a memory that nothing was written to. A finite number, so that no difference of two is undefined.
     pub const NOTHING: f32 = -1e30;
+}
 
+#[cfg(feature = "flex")]
+impl ScalarMemory {
     fn from_rows(rows: &Tensor<4>, first: usize) -> Self {
         let [cell, normalizer, maximum] = [1, 2, 3].map(|row| Self::row(rows, first + row));
         Self { hidden: Self::row(rows, first), cell, normalizer, maximum: maximum.detach() }
