@@ -32,6 +32,9 @@ pub(super) const HEAD: &str = "\
     | config | recipe | figure | before | after | lost | goal | times smaller | goal | times as fast, 1 | 64 | goal | seeds |\n\
     |---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
 
+/// What a difference of two figures is off at the most.
+const ROUNDING: f64 = 1e-9;
+
 /// What a recipe made of the run of one seed.
 struct Outcome {
     quality: [f64; 2],
@@ -92,7 +95,7 @@ impl Compressed {
             self.figure.name(),
             self.figure.with_spread(&of(0)),
             self.figure.with_spread(&of(1)),
-            bold(self.figure.show_lost(lost), self.lost.is_some_and(|goal| lost <= goal)),
+            bold(self.figure.show_lost(lost), self.lost.is_some_and(|goal| lost <= goal + ROUNDING)),
             goal(self.lost, "≤"),
             bold(format!("{smaller:.1}"), self.smaller.is_some_and(|goal| smaller >= goal)),
             goal(self.smaller, "≥"),

@@ -246,9 +246,9 @@ pub(super) mod tests {
     #[test]
     fn bytes_that_are_no_text_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a.csv", "a.jsonl"] {
+        for (name, bytes) in [("a.csv", &b"a\n\xff\xfe\n"[..]), ("a.jsonl", b"{\"a\": 1}\n\xff\n")] {
             let path = folder.path().join(name);
-            std::fs::write(&path, b"a\n\xff\xfe\n").unwrap();
+            std::fs::write(&path, bytes).unwrap();
             assert!(read_records(&path).unwrap_err().to_string().contains("UTF-8"));
         }
         assert!(read_records(&folder.path().join("absent.csv")).is_err());
