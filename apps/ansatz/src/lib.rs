@@ -66,6 +66,8 @@ pub fn builtin() -> Registry {
         .backbone::<ansatz_arch_series::DLinearConfig>()
         .backbone::<ansatz_arch_series::PatchMixerConfig>()
         .backbone::<ansatz_arch_series::TcnConfig>()
+        // In front of those that it joins: `init` asks them in this order, and it leaves nothing out.
+        .data_model::<ansatz_data_fused::FusedConfig>()
         .data_model::<ansatz_data_image::ImageConfig>()
         .data_model::<ansatz_data_text::TextConfig>()
         .data_model::<ansatz_data_text::LabelledTextConfig>()
@@ -74,7 +76,6 @@ pub fn builtin() -> Registry {
         .data_model::<ansatz_data_text::RecallConfig>()
         .data_model::<ansatz_data_series::SeriesConfig>()
         .data_model::<ansatz_data_series::LabelledSeriesConfig>()
-        .data_model::<ansatz_data_fused::FusedConfig>()
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()
         .task::<ansatz_tasks::MaskedLanguageModelConfig>()

@@ -4,7 +4,7 @@ mod network;
 
 use std::path::Path;
 
-use ansatz_core::{Error, Proposal, Purpose, Registry, Result};
+use ansatz_core::{Error, Proposal, Registry, Result};
 
 use crate::Experiment;
 
@@ -19,31 +19,22 @@ pub struct Draft {
     pub toml: String,
 }
 
-/// Asks every data model of `registry` about the files at `path`, and drafts an experiment for the first that
-/// recognises them; but where one reads several modalities, for that, since it leaves none of them out.
+/// Asks the data models of `registry` one behind the other about the files at `path`, and drafts an experiment for the first
+/// that recognises them.
 ///
 /// # Errors
 /// When there is nothing at `path`, no data model recognises it, or the one that does cannot use it.
 pub fn draft(path: &Path, registry: &Registry) -> Result<Draft> {
     std::fs::metadata(path).map_err(Error::file(path, "read"))?;
-    let mut found: Option<(&'static str, Proposal)> = None;
     for entry in registry.data_models.entries() {
         let model = entry.parse(toml::Table::new(), registry)?;
-        let first = found.is_none();
-        match model.recognise(path) {
-            Ok(Some(proposal)) if first || matches!(proposal.purpose, Purpose::JudgeModalities { .. }) => {
-                found = Some((entry.kind, proposal));
-            }
-            Err(error) if first => return Err(error),
-            // One that knows what it is was found before: what others make of it does not matter.
-            Ok(_) | Err(_) => {}
+        if let Some(proposal) = model.recognise(path)? {
+            let kind = entry.kind;
+            let toml = write(path, kind, &proposal);
+            // What we write, we read.
+            Experiment::from_toml(&toml, &[], registry)?;
+            return Ok(Draft { kind, proposal, toml });
         }
-    }
-    if let Some((kind, proposal)) = found {
-        let toml = write(path, kind, &proposal);
-        // What we write, we read.
-        Experiment::from_toml(&toml, &[], registry)?;
-        return Ok(Draft { kind, proposal, toml });
     }
     let known: Vec<String> = registry
         .data_models
