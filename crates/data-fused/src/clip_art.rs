@@ -80,7 +80,7 @@ pub(crate) fn read(folder: &Path) -> Result<Records> {
         if strict.is_empty() {
             continue;
         }
-        let place = Place { file: archive.join(&path).into(), line: 1 };
+        let place = Place { file: archive.join(&path).into(), line: 0 };
         let texts = [title.clone(), strict, recipe, class].map(Cell::Text);
         let cells = std::iter::once(Cell::Bytes(Arc::from(png))).chain(texts).collect();
         rows.push(&Record { place, cells })?;

@@ -35,6 +35,8 @@ pub struct Seen {
     pub known: usize,
     /// The values, where all that are known are numbers.
     pub numbers: Option<Vec<f64>>,
+    /// Records from one that was looked at to the next: 1 where all were.
+    pub distance: f64,
 }
 
 /// What a look at records shows.
@@ -60,7 +62,9 @@ fn look_at(records: &Records, most: usize) -> Result<Look> {
     let total = records.rows.len();
     let some = (0..most).map(|index| (index as u128 * total as u128 / most as u128) as usize);
     let records = if total > most { records.at(some) } else { records.clone() };
-    let mut columns: Vec<Seen> = records.columns.iter().cloned().map(Seen::new).collect();
+    let distance = total as f64 / records.rows.len() as f64;
+    let new = |name: &String| Seen::new(name.clone(), distance);
+    let mut columns: Vec<Seen> = records.columns.iter().map(new).collect();
     for row in records.rows.iter() {
         for (seen, cell) in columns.iter_mut().zip(&row?.cells) {
             cell.known().into_iter().for_each(|value| seen.add(value));
@@ -85,8 +89,8 @@ impl Look {
 }
 
 impl Seen {
-    fn new(name: String) -> Self {
-        Self { name, values: BTreeMap::new(), known: 0, numbers: Some(Vec::new()) }
+    fn new(name: String, distance: f64) -> Self {
+        Self { name, values: BTreeMap::new(), known: 0, numbers: Some(Vec::new()), distance }
     }
 
     fn add(&mut self, value: &str) {
@@ -135,7 +139,7 @@ impl Seen {
         match &self.numbers {
             None => true,
             Some(numbers) => {
-                let counts = numbers.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+                let counts = numbers.windows(2).all(|pair| (pair[1] - pair[0] - self.distance).abs() < 1.0);
                 self.is_whole() && (called || counts)
             }
         }
@@ -338,6 +342,9 @@ mod tests {
         let classes = BTreeMap::from([("cat".to_owned(), 5), ("owl".to_owned(), 5)]);
         assert_eq!((found.columns[0].known, &found.columns[0].values), (10, &classes));
         assert_eq!((found.of_all(10), found.of_all(3)), (1000, 300));
+        let rows: String = (0..1000).map(|index| format!("{},{}\n", index + 7, index * index)).collect();
+        let counted = look_at(&records(&format!("a,b\n{rows}")), 300).unwrap().columns;
+        assert_eq!(counted.iter().map(Seen::is_identity).collect::<Vec<_>>(), [true, false]);
         let every = look_at(&all, 1000).unwrap();
         assert_eq!((every.records.rows.len(), every.columns[0].known), (1000, 1000));
     }
