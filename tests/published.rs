@@ -104,6 +104,52 @@ fn an_imported_network_writes_what_its_reference_wrote() {
     }
 }
 
+#[test]
+fn an_imported_network_is_made_smaller_and_exported_as_it_was_published() {
+    let program = Program::new();
+    let folder = changed(&program, |_| {});
+    let words: Vec<String> = (0..19).map(|word| format!("w{word}")).collect();
+    let vocabulary: serde_json::Map<_, _> = words.iter().cloned().zip((0..19).map(Into::into)).collect();
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": vocabulary, "unk_token": "w0" },
+    });
+    program.write(&format!("{folder}/tokenizer.json"), tokenizer.to_string());
+    program.succeed(&["import", &folder, "--out", "imported"]);
+    let text: Vec<&str> = (0..1200).map(|place| words[place * place % 19].as_str()).collect();
+    program.write("text.txt", text.join(" "));
+    let config = String::from_utf8(program.read("imported/config.toml")).expect("TOML");
+    program.write("imported/config.toml", config.replace("\"shakespeare\"", "{ files = [\"text.txt\"] }"));
+
+    let recipe = workspace().join("configs/compress/int8.toml").display().to_string();
+    program.succeed(&["compress", "imported", "--recipe", &recipe, "--out", "small", "--quiet"]);
+    assert!(program.succeed(&["evaluate", "small"]).contains("perplexity"));
+    assert!(program.succeed(&["generate", "small", "--prompt", "w1 w2", "--tokens", "3"]).contains(" w"));
+    program.succeed(&["export", "small", "--out", "exported"]);
+    assert_eq!(program.read("exported/config.json"), program.read(&format!("{folder}/config.json")));
+    let (published, exported) = (tensors(&program.path(&folder)), tensors(&program.path("exported")));
+    let floats = |bytes: &[u8]| -> Vec<f32> {
+        bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    };
+    let mut rounded = 0;
+    for (name, bytes) in exported {
+        let (_, before) = published.iter().find(|(known, _)| *known == name).expect("a published name");
+        let [before, after] = [before, &bytes].map(|bytes| floats(bytes));
+        let norm =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>().sqrt();
+        let moved = norm(&mut before.iter().zip(&after).map(|(before, after)| before - after));
+        assert!(moved <= 0.01 * norm(&mut before.iter().copied()), "{name} moved by {moved}");
+        rounded += usize::from(moved > 0.0);
+    }
+    assert!(rounded > 4, "{rounded} tensors were rounded");
+
+    program.write("cut.toml", "[[step]]\nkind = \"shrink\"\nflops = 0.7\nmultiple = 2\n");
+    program.succeed(&["compress", "imported", "--recipe", "cut.toml", "--out", "cut", "--quiet"]);
+    let said = program.run(&["export", "cut", "--out", "never"]);
+    assert!(said.code == 1 && said.err.contains("has other sizes since then"), "{}", said.err);
+}
+
 /// The weights of a checkpoint, name by name.
 fn tensors(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let file = TensorFile::read(&folder.join("model.safetensors")).expect("weights");

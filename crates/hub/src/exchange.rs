@@ -130,8 +130,8 @@ pub fn export(run: &Path, folder: &Path, registry: &Registry, device: &Device) -
     if !published.join(CONFIG).is_file() {
         return Err(Error::input(
             run.display(),
-            "the run was not imported, so that nobody published how its weights are called",
-            "a run that `ansatz import` made",
+            "the run was not imported, or has other sizes since then, so that nobody published how its weights are called",
+            "a run that `ansatz import` made, or what became of it without another shape",
             "use its model.safetensors as it is: the names are the paths of the modules",
         ));
     }
