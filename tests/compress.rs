@@ -114,6 +114,45 @@ fn every_recipe_gives_a_smaller_run_that_is_used_like_any_other() {
 }
 
 #[test]
+fn texts_as_terms_become_smaller_too() {
+    let program = Program::new();
+    let line = |index: usize| {
+        let (topic, word) = [("sea", "tide"), ("sky", "cloud"), ("wood", "moss")][index % 3];
+        format!("{topic},a {word} of number {} and {} again\n", index % 40, index * index % 50)
+    };
+    let lines: String = (0..900).map(line).collect();
+    program.write("texts.csv", format!("label,text\n{lines}"));
+    program.write(
+        "texts.toml",
+        r#"
+        [data]
+        kind = "labelled-text"
+        source = { table = { path = "texts.csv", text = "text", label = "label" } }
+        terms = { grams = 2 }
+        [backbone]
+        kind = "mlp"
+        [task]
+        kind = "classify"
+        [train]
+        epochs = 3
+        optimizer = { kind = "adamw", learning_rate = 2e-2 }
+        "#,
+    );
+    program.succeed(&["train", "texts.toml", "--out", "run", "--quiet"]);
+    for (name, smaller) in [("int8", 3.0), ("int4", 4.0), ("gptq-int3-affine", 4.0), ("magnitude-50", 1.4)] {
+        let said =
+            json(&program.succeed(&["compress", "run", "--recipe", &recipe(name), "--out", name, "--json"]));
+        let [first, last] = [0, 1].map(|stage| {
+            ["bytes", "quality"].map(|figure| said["stages"][stage][figure].as_f64().expect("a figure"))
+        });
+        assert!(first[0] > smaller * last[0], "{name}: {first:?} {last:?}");
+        assert!(last[1] > 0.95, "{name}: {first:?} {last:?}");
+        program.write("new.txt", "a tide of number 3 and 9 again");
+        assert!(program.succeed(&["predict", name, "new.txt"]).contains("sea"), "{name}");
+    }
+}
+
+#[test]
 fn pruned_weights_stay_zero_through_every_later_step() {
     let program = Program::new();
     program.train_small("run", &["train.epochs=1"]);

@@ -1,6 +1,7 @@
 //! The stem of text: a vector for each token.
 
 use ansatz_core::{ConfigError, Error, FeatureSpec, Features, Inputs, Layer, Result, Shared, Stem};
+use ansatz_ops::rows;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, assert_shape};
@@ -108,8 +109,8 @@ impl Embedding {
         Self { source: Some(length), ..self }
     }
 
-    /// Rows of `table` by `indices`, which must be below `known`.
-    pub(crate) fn rows(table: Tensor<2>, indices: Tensor<2, Int>, what: &str) -> Result<Tensor<3>> {
+    /// Rows of `table` by `indices`, which must be below their number.
+    pub(crate) fn rows(table: &Param<Tensor<2>>, indices: Tensor<2, Int>, what: &str) -> Result<Tensor<3>> {
         let ([batch, length], [known, width]) = (indices.dims(), table.dims());
         if batch * length == 0 {
             return Err(Error::input(what, "there are none", "at least one", "give some text"));
@@ -125,7 +126,7 @@ impl Embedding {
                 "encode the text as the network's own data model does",
             ));
         }
-        Ok(table.select(0, indices.reshape([batch * length])).reshape([batch, length, width]))
+        Ok(rows(table, indices.reshape([batch * length])).reshape([batch, length, width]))
     }
 }
 
@@ -139,23 +140,22 @@ impl Embedding {
     ) -> Result<Features> {
         let indices = inputs.int::<2>(tokens)?;
         let [batch, length] = indices.dims();
-        let table = self.table.val();
-        let [_, width] = table.dims();
-        let mut tokens = Self::rows(table, indices.clone(), "tokens")?;
+        let [_, width] = self.table.dims();
+        let mut tokens = Self::rows(&self.table, indices.clone(), "tokens")?;
         if self.scale != 1.0 {
             tokens = tokens * self.scale;
         }
         if let Some(table) = &self.types {
             tokens = tokens
                 + match types {
-                    Some(types) => Self::rows(table.val(), types, "segment types")?,
+                    Some(types) => Self::rows(table, types, "segment types")?,
                     None => table.val().narrow(0, 0, 1).unsqueeze(),
                 };
         }
         if let (Some(positions), Some(padding)) = (&self.positions, self.padding) {
             let real = indices.not_equal_elem(padding as i64).int();
             let counted = real.clone().cumsum(1) * real + padding as i64;
-            tokens = tokens + Self::rows(positions.val(), counted, "positions of tokens")?;
+            tokens = tokens + Self::rows(positions, counted, "positions of tokens")?;
         }
         assert_shape!(tokens, [batch, length, width]);
         let mask = if inputs.holds(mask) { Some(inputs.int::<2>(mask)?.equal_elem(1)) } else { None };

@@ -39,7 +39,7 @@ impl Granularity {
 /// How the values of a weight belong to inputs and outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The matrix of a linear layer, `[inputs, outputs]`.
+    /// The matrix of a linear layer, `[inputs, outputs]`, of which a table whose weighted rows are summed is one.
     Matrix,
     /// The kernel of a convolution, `[outputs, inputs, …]`.
     Kernel,
@@ -47,10 +47,10 @@ pub enum Kind {
 
 impl Kind {
     /// Of a parameter in the field `name` of a struct `container`, as visitors have them: that of burn's and our linear
-    /// layers and of their convolutions.
+    /// layers, of their convolutions, and of a sum of terms, whose inputs are mostly 0.
     pub fn of(name: &str, container: &str) -> Option<Self> {
         match (name, container) {
-            ("weight", "Struct:Linear") => Some(Self::Matrix),
+            ("weight", "Struct:Linear") | ("table", "Struct:TermSum") => Some(Self::Matrix),
             ("weight", "Struct:Conv1d" | "Struct:Conv2d" | "Struct:Conv3d") => Some(Self::Kernel),
             _ => None,
         }

@@ -47,6 +47,11 @@ impl ZeroPoints {
         path.strip_suffix(".shifts")?.strip_suffix(Self::NAME)?.strip_suffix('.')
     }
 
+    /// The shifts, one per scale, or one alone.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        self.shifts.val().into_data().try_into_vec_as().unwrap_or_default()
+    }
+
     /// The zero points that make these shifts with these scales.
     pub fn of_shifts(shifts: &[f32], scales: &[f32]) -> Vec<i8> {
         shifts.iter().zip(scales).map(|(shift, scale)| (-shift / scale).round() as i8).collect()
@@ -115,7 +120,7 @@ impl Reparameterization for ZeroPoints {
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         let (shape, device) = (base.dims(), base.device());
         let place = scale_index(&shape, self.per);
-        let shifts: Vec<f32> = self.shifts.val().into_data().try_into_vec_as().unwrap_or_default();
+        let shifts = self.values();
         let values: Vec<f32> = (0..shape.iter().product()).map(|index| shifts[place(index)]).collect();
         dense(base) + Tensor::from_data(TensorData::new(values, shape), &device)
     }

@@ -52,8 +52,8 @@ impl Weight {
     }
 }
 
-/// The weights of `module` that can be compressed, in the module's order: those of burn's and our linear layers and of
-/// their convolutions, unless they are quantized already.
+/// The weights of `module` that can be compressed, in the module's order: those of burn's and our linear layers, of their
+/// convolutions and of sums of terms, unless they are quantized already.
 pub fn weights<M: Module>(module: &M) -> Vec<Weight> {
     let mut reader = Reader::default();
     module.visit(&mut reader);

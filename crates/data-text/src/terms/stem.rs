@@ -45,7 +45,7 @@ impl Stem for TermSum {
                 "encode the text as the network's own data model does",
             ));
         }
-        let vectors = Embedding::rows(self.table.val(), terms, "terms")?;
+        let vectors = Embedding::rows(&self.table, terms, "terms")?;
         let [_, _, width] = vectors.dims();
         let weights = weights.cast(vectors.dtype()).reshape([batch, 1, count]);
         let tokens = weights.matmul(vectors);

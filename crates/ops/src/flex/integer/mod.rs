@@ -24,6 +24,7 @@ use super::{symmetric, takes, windows};
 use crate::byte_rounding::Range;
 use crate::input_range::Kept;
 use crate::quantized::{Granularity, shared};
+use crate::rounding::scale_index;
 use activations::{Affine, Rows};
 use chain::Chain;
 pub(crate) use chain::Link;
@@ -71,6 +72,23 @@ pub(crate) fn linear<const D: usize>(
     let mut shape = x.dims();
     shape[D - 1] = columns;
     Some(Tensor::from_data(TensorData::new(product.compute(), shape), (&x.device(), DType::F32)))
+}
+
+/// The rows `indices` of a quantized `table` `[rows, width]` as floats, each value with what `shifts` adds to those of its
+/// scale. None where a row is not there, or its values share scales in another way.
+pub(crate) fn rows(table: &Tensor<2>, shifts: Option<&[f32]>, indices: &[i64]) -> Option<Tensor<2>> {
+    let [count, width] = table.dims();
+    let (tensor, per, scales) = whole(table)?;
+    let (codes, scale) = (numbers(&tensor), scale_index(&[count, width], per));
+    let mut values = Vec::with_capacity(indices.len() * width);
+    for index in indices {
+        let row = usize::try_from(*index).ok().filter(|row| *row < count)?;
+        for place in row * width..(row + 1) * width {
+            let value = scales[scale(place)] * f32::from(codes[place]);
+            values.push(shifts.map_or(value, |shifts| value + shifts[scale(place)]));
+        }
+    }
+    Some(Tensor::from_data(TensorData::new(values, [indices.len(), width]), (&table.device(), DType::F32)))
 }
 
 /// How the picture of a convolution becomes bytes, and what follows its sums, in this order.

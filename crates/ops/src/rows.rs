@@ -1,0 +1,97 @@
+//! Rows of a table, which may be quantized.
+
+use burn::module::Param;
+use burn::tensor::{Int, Tensor};
+
+use crate::quantized::dense;
+#[cfg(feature = "flex")]
+use crate::{quantized::is_quantized, zero_points::ZeroPoints};
+
+/// The rows `indices` of a table as floats. Of a quantized table (see [`quantized`](crate::quantized())) these rows alone
+/// become floats on the processor, elsewhere and where gradients are asked for the whole table first.
+///
+/// # Shapes
+/// - `table`: `[rows, width]`
+/// - `indices`: `[count]`
+/// - result: `[count, width]`
+///
+/// # Panics
+/// When there is no such row.
+pub fn rows(table: &Param<Tensor<2>>, indices: Tensor<1, Int>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let Some(rows) = of_codes(table, &indices) {
+        return rows;
+    }
+    dense(table.val()).select(0, indices)
+}
+
+/// The same where a kernel reads the codes; none elsewhere.
+#[cfg(feature = "flex")]
+fn of_codes(table: &Param<Tensor<2>>, indices: &Tensor<1, Int>) -> Option<Tensor<2>> {
+    let points = ZeroPoints::of(table);
+    let codes = if points.is_some() { table.base() } else { table.val() };
+    if !is_quantized(&codes) || codes.device().is_autodiff() || !crate::flex::is_flex(&codes) {
+        return None;
+    }
+    let shifts = points.map(ZeroPoints::values);
+    let indices: Vec<i64> = indices.to_data().try_to_vec_as().ok()?;
+    crate::flex::integer::rows(&codes, shifts.as_deref(), &indices)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    use crate::quantized::{Granularity, quantized};
+    use crate::testing::assert_close;
+    use burn::module::{Module, ParamId};
+    use burn::tensor::{Device, TensorData};
+
+    #[derive(Module, Debug)]
+    struct Table {
+        table: Param<Tensor<2>>,
+    }
+
+    fn table(per: Granularity, device: &Device) -> (Table, Vec<f32>) {
+        let codes: Vec<i8> = (0..600 * 5).map(|index| (index * 37 % 255 - 127) as i8).collect();
+        let count = match per {
+            Granularity::Tensor => 1,
+            Granularity::Axis(axis) => [600, 5][axis],
+            Granularity::Group(size) => 600 / size * 5,
+        };
+        let scales: Vec<f32> = (0..count).map(|index| (1.0 + (index % 7) as f32) / 100.0).collect();
+        let table = quantized(&codes, [600, 5], &scales, per, device);
+        (Table { table: Param::initialized(ParamId::new(), table) }, scales)
+    }
+
+    #[test]
+    fn rows_of_codes_are_rows_of_what_they_stand_for() {
+        let device = Device::flex();
+        let indices = || Tensor::<1, Int>::from_data([599i64, 0, 31, 31], &device);
+        for per in [Granularity::Tensor, Granularity::Axis(0), Granularity::Axis(1), Granularity::Group(12)] {
+            let (plain, scales) = table(per, &device);
+            assert!(of_codes(&plain.table, &indices()).is_some(), "{per:?}");
+            let expected = dense(plain.table.val()).select(0, indices());
+            assert_close(&rows(&plain.table, indices()), &expected, "codes");
+            let points = (0..scales.len()).map(|index| (index % 11) as i8 - 5).collect();
+            let points = BTreeMap::from([("table".to_owned(), (points, scales, per))]);
+            let shifted = ZeroPoints::beside(plain, points);
+            assert!(of_codes(&shifted.table, &indices()).is_some(), "{per:?}");
+            let expected = dense(shifted.table.val()).select(0, indices());
+            assert_close(&rows(&shifted.table, indices()), &expected, "codes with zero points");
+        }
+    }
+
+    #[test]
+    fn rows_of_floats_have_gradients() {
+        let device = Device::flex().autodiff();
+        let values = TensorData::from([[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+        let table =
+            Param::initialized(ParamId::new(), Tensor::<2>::from_data(values, &device).require_grad());
+        let found = rows(&table, Tensor::from_data([2i64, 0, 2], &device));
+        found.to_data().assert_eq(&TensorData::from([[5.0f32, 6.0], [1.0, 2.0], [5.0, 6.0]]), true);
+        let gradient = table.val().grad(&found.sum().backward()).expect("tracked");
+        gradient.into_data().assert_eq(&TensorData::from([[1.0f32, 1.0], [0.0, 0.0], [2.0, 2.0]]), true);
+    }
+}
