@@ -134,7 +134,8 @@ fn texts_as_terms_become_smaller_too() {
         [task]
         kind = "classify"
         [train]
-        epochs = 3
+        epochs = 10
+        batch_size = 32
         optimizer = { kind = "adamw", learning_rate = 2e-2 }
         "#,
     );
