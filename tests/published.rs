@@ -127,7 +127,10 @@ fn an_imported_network_is_made_smaller_and_exported_as_it_was_published() {
     assert!(program.succeed(&["evaluate", "small"]).contains("perplexity"));
     assert!(program.succeed(&["generate", "small", "--prompt", "w1 w2", "--tokens", "3"]).contains(" w"));
     program.succeed(&["export", "small", "--out", "exported"]);
-    assert_eq!(program.read("exported/config.json"), program.read(&format!("{folder}/config.json")));
+    assert_eq!(
+        program.read_json("exported/config.json"),
+        program.read_json(&format!("{folder}/config.json"))
+    );
     let (published, exported) = (tensors(&program.path(&folder)), tensors(&program.path("exported")));
     let floats = |bytes: &[u8]| -> Vec<f32> {
         bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
