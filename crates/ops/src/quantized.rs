@@ -202,12 +202,12 @@ fn block(side: usize) -> usize {
 }
 
 /// A block's sides.
-fn sides(size: &BlockSize, rank: usize) -> Vec<usize> {
+pub(crate) fn sides(size: &BlockSize, rank: usize) -> Vec<usize> {
     size.to_dim_vec(rank).into_iter().map(usize::from).collect()
 }
 
 /// Blocks along each axis.
-fn grid(shape: &[usize], blocks: &[usize]) -> Vec<usize> {
+pub(crate) fn grid(shape: &[usize], blocks: &[usize]) -> Vec<usize> {
     shape.iter().zip(blocks).map(|(&side, &block)| side.div_ceil(block)).collect()
 }
 

@@ -33,9 +33,12 @@ fn of_codes(table: &Param<Tensor<2>>, indices: &Tensor<1, Int>) -> Option<Tensor
     if !is_quantized(&codes) || codes.device().is_autodiff() || !crate::flex::is_flex(&codes) {
         return None;
     }
-    let shifts = points.map(ZeroPoints::values);
     let indices: Vec<i64> = indices.to_data().try_to_vec_as().ok()?;
-    crate::flex::integer::rows(&codes, shifts.as_deref(), &indices)
+    let rows = crate::flex::integer::rows(&codes, &indices)?;
+    Some(match points {
+        Some(points) => rows + points.of_table(codes.dims(), &indices, &codes.device()),
+        None => rows,
+    })
 }
 
 #[cfg(all(test, feature = "flex"))]

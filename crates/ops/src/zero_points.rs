@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param, ParamId, Reparameterization, Reparameterizer};
-use burn::tensor::{Tensor, TensorData};
 #[cfg(feature = "flex")]
-use burn::tensor::{module, ops::ConvOptions};
+use burn::tensor::{Device, module, ops::ConvOptions};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::quantized::{Granularity, dense};
 use crate::rounding::scale_index;
@@ -73,6 +73,16 @@ impl ZeroPoints {
             [1] => shifts.reshape([1, 1]).expand(shape),
             _ => shifts.reshape(shape),
         }
+    }
+
+    /// What the zero points add to the rows `indices` of a table of this shape.
+    pub(crate) fn of_table(&self, shape: [usize; 2], indices: &[i64], device: &Device) -> Tensor<2> {
+        let [_, width] = shape;
+        let (shifts, place) = (self.values(), scale_index(&shape, self.per));
+        let row = |index: &i64| *index as usize * width;
+        let values =
+            indices.iter().flat_map(|index| (row(index)..row(index) + width).map(|at| shifts[place(at)]));
+        Tensor::from_data(TensorData::new(values.collect::<Vec<f32>>(), [indices.len(), width]), device)
     }
 
     /// How many of `inputs` share a scale.

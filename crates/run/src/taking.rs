@@ -22,6 +22,9 @@ pub struct Taken {
     pub left: Vec<String>,
 }
 
+/// What the names of a backbone's weights begin with.
+const BACKBONE: &str = "backbone.";
+
 /// Names that are told one by one.
 const TOLD: usize = 6;
 
@@ -47,7 +50,8 @@ impl Taken {
 /// they are; `from` is the run that they are of.
 ///
 /// # Errors
-/// When the file is not there or damaged, or nothing of the backbone fits.
+/// When the file is not there or damaged, or nothing of the backbone fits; where the module's backbone has no weights,
+/// nothing at all.
 pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Result<Taken> {
     let file = WeightFile::read(path)?;
     let (held, wanted) = (file.shapes(), shapes(module));
@@ -59,12 +63,14 @@ pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Resu
             .collect()
     };
     let taken = names(&wanted, &held, true);
-    if !taken.iter().any(|name| name.starts_with("backbone.")) {
+    let carrying = if wanted.keys().any(|name| name.starts_with(BACKBONE)) { BACKBONE } else { "" };
+    if !taken.iter().any(|name| name.starts_with(carrying)) {
+        let part = if carrying.is_empty() { "network" } else { "backbone" };
         return Err(Error::input(
             from.display(),
-            format!("nothing of its backbone fits: {}", difference(&wanted, &held)),
-            "a run whose backbone has parts of the same names and shapes",
-            "give init.from another run, or the backbone the settings of this one",
+            format!("nothing of its {part} fits: {}", difference(carrying, &wanted, &held)),
+            format!("a run whose {part} has parts of the same names and shapes"),
+            format!("give init.from another run, or the {part} the settings of this one"),
         ));
     }
     let (fresh, left) = (names(&wanted, &held, false), names(&held, &wanted, false));
@@ -72,9 +78,9 @@ pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Resu
     Ok(Taken { from: from.to_owned(), taken, fresh, left })
 }
 
-/// Why the first part of the backbone does not fit.
-fn difference(wanted: &Shapes, held: &Shapes) -> String {
-    let first = wanted.iter().find(|(name, _)| name.starts_with("backbone."));
+/// Why the first of the parts whose names begin so does not fit.
+fn difference(beginning: &str, wanted: &Shapes, held: &Shapes) -> String {
+    let first = wanted.iter().find(|(name, _)| name.starts_with(beginning));
     match first.map(|(name, shape)| (name, shape, held.get(name))) {
         Some((name, shape, Some(other))) => format!("`{name}` is {other:?} there and {shape:?} here"),
         Some((name, _, None)) => format!("it has no `{name}`"),
@@ -122,5 +128,26 @@ mod tests {
         let refused = take_weights(&mut network(5, 3, &device), &path, Path::new("runs/a")).unwrap_err();
         let expected = "runs/a: nothing of its backbone fits: `backbone.bias` is [4] there and [5] here";
         assert!(refused.to_string().starts_with(expected), "{refused}");
+    }
+
+    #[test]
+    fn where_the_backbone_has_no_weights_the_others_are_taken() {
+        #[derive(Module, Debug)]
+        struct Bare {
+            stem: Linear,
+            head: Linear,
+        }
+        let device = ansatz_device::open("cpu").unwrap();
+        let bare = |width| Bare {
+            stem: LinearConfig::new(width, width).init(&device),
+            head: LinearConfig::new(width, 2).init(&device),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        save_weights(&bare(4), &path).unwrap();
+        let taken = take_weights(&mut bare(4), &path, Path::new("runs/a")).unwrap();
+        assert_eq!((taken.taken.len(), taken.fresh.len()), (4, 0));
+        let refused = take_weights(&mut bare(5), &path, Path::new("runs/a")).unwrap_err().to_string();
+        assert!(refused.starts_with("runs/a: nothing of its network fits: `head."), "{refused}");
     }
 }

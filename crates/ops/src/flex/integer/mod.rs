@@ -23,8 +23,7 @@ use super::plane::Window;
 use super::{symmetric, takes, windows};
 use crate::byte_rounding::Range;
 use crate::input_range::Kept;
-use crate::quantized::{Granularity, shared};
-use crate::rounding::scale_index;
+use crate::quantized::{Granularity, grid, shared, sides};
 use activations::{Affine, Rows};
 use chain::Chain;
 pub(crate) use chain::Link;
@@ -74,18 +73,31 @@ pub(crate) fn linear<const D: usize>(
     Some(Tensor::from_data(TensorData::new(product.compute(), shape), (&x.device(), DType::F32)))
 }
 
-/// The rows `indices` of a quantized `table` `[rows, width]` as floats, each value with what `shifts` adds to those of its
-/// scale. None where a row is not there, or its values share scales in another way.
-pub(crate) fn rows(table: &Tensor<2>, shifts: Option<&[f32]>, indices: &[i64]) -> Option<Tensor<2>> {
-    let [count, width] = table.dims();
-    let (tensor, per, scales) = whole(table)?;
-    let (codes, scale) = (numbers(&tensor), scale_index(&[count, width], per));
-    let mut values = Vec::with_capacity(indices.len() * width);
-    for index in indices {
+/// The rows `indices` of a quantized `table` `[rows, width]` as floats, `scale · code`. None where a row is not there.
+pub(crate) fn rows(table: &Tensor<2>, indices: &[i64]) -> Option<Tensor<2>> {
+    let shape @ [count, width] = table.dims();
+    let DispatchTensorKind::Flex(BackendTensor::Quantized(tensor)) = table.clone().into_dispatch().kind
+    else {
+        return None;
+    };
+    let DType::QFloat(scheme) = tensor.dtype() else { return None };
+    // Scales are looked up in burn's blocks: what they share as a whole would be asked of all of them anew.
+    let blocks = scheme.block_size().map_or_else(|| shape.to_vec(), |size| sides(&size, 2));
+    let across = grid(&shape, &blocks)[1];
+    let (codes, scales) = (numbers(&tensor), tensor.scales());
+    let mut values = vec![0.0; indices.len() * width];
+    for (index, values) in indices.iter().zip(values.chunks_exact_mut(width)) {
         let row = usize::try_from(*index).ok().filter(|row| *row < count)?;
-        for place in row * width..(row + 1) * width {
-            let value = scales[scale(place)] * f32::from(codes[place]);
-            values.push(shifts.map_or(value, |shifts| value + shifts[scale(place)]));
+        let codes = &codes[row * width..][..width];
+        let scales = scales.get(row / blocks[0] * across..)?.get(..across)?;
+        if across == width {
+            let scaled = values.iter_mut().zip(codes).zip(scales);
+            scaled.for_each(|((value, code), scale)| *value = scale * f32::from(*code));
+            continue;
+        }
+        let parts = values.chunks_mut(blocks[1]).zip(codes.chunks(blocks[1])).zip(scales);
+        for ((values, codes), scale) in parts {
+            values.iter_mut().zip(codes).for_each(|(value, code)| *value = scale * f32::from(*code));
         }
     }
     Some(Tensor::from_data(TensorData::new(values, [indices.len(), width]), (&table.device(), DType::F32)))
