@@ -48,7 +48,7 @@ impl ZeroPoints {
     }
 
     /// The shifts, one per scale, or one alone.
-    pub(crate) fn values(&self) -> Vec<f32> {
+    fn values(&self) -> Vec<f32> {
         self.shifts.val().into_data().try_into_vec_as().unwrap_or_default()
     }
 
