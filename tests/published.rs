@@ -150,7 +150,7 @@ fn an_imported_network_is_made_smaller_and_exported_as_it_was_published() {
     program.write("cut.toml", "[[step]]\nkind = \"shrink\"\nflops = 0.7\nmultiple = 2\n");
     program.succeed(&["compress", "imported", "--recipe", "cut.toml", "--out", "cut", "--quiet"]);
     let said = program.run(&["export", "cut", "--out", "never"]);
-    assert!(said.code == 1 && said.err.contains("has other sizes since then"), "{}", said.err);
+    assert!(said.code != 0 && said.err.contains("has other sizes since then"), "{}", said.err);
 }
 
 /// The weights of a checkpoint, name by name.

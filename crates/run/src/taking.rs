@@ -22,9 +22,6 @@ pub struct Taken {
     pub left: Vec<String>,
 }
 
-/// What the names of a backbone's weights begin with.
-const BACKBONE: &str = "backbone.";
-
 /// Names that are told one by one.
 const TOLD: usize = 6;
 
@@ -50,8 +47,7 @@ impl Taken {
 /// they are; `from` is the run that they are of.
 ///
 /// # Errors
-/// When the file is not there or damaged, or nothing of the backbone fits; where the module's backbone has no weights,
-/// nothing at all.
+/// When the file is not there or damaged, or nothing of the backbone fits, or of the stem where the backbone has no weights.
 pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Result<Taken> {
     let file = WeightFile::read(path)?;
     let (held, wanted) = (file.shapes(), shapes(module));
@@ -63,12 +59,11 @@ pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Resu
             .collect()
     };
     let taken = names(&wanted, &held, true);
-    let carrying = if wanted.keys().any(|name| name.starts_with(BACKBONE)) { BACKBONE } else { "" };
-    if !taken.iter().any(|name| name.starts_with(carrying)) {
-        let part = if carrying.is_empty() { "network" } else { "backbone" };
+    let part = if wanted.keys().any(|name| is_of(name, "backbone")) { "backbone" } else { "stem" };
+    if !taken.iter().any(|name| is_of(name, part)) {
         return Err(Error::input(
             from.display(),
-            format!("nothing of its {part} fits: {}", difference(carrying, &wanted, &held)),
+            format!("nothing of its {part} fits: {}", difference(part, &wanted, &held)),
             format!("a run whose {part} has parts of the same names and shapes"),
             format!("give init.from another run, or the {part} the settings of this one"),
         ));
@@ -78,9 +73,14 @@ pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Resu
     Ok(Taken { from: from.to_owned(), taken, fresh, left })
 }
 
-/// Why the first of the parts whose names begin so does not fit.
-fn difference(beginning: &str, wanted: &Shapes, held: &Shapes) -> String {
-    let first = wanted.iter().find(|(name, _)| name.starts_with(beginning));
+/// Whether a weight of this name is of a part of the network.
+fn is_of(name: &str, part: &str) -> bool {
+    name.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Why the first weight of a part does not fit.
+fn difference(part: &str, wanted: &Shapes, held: &Shapes) -> String {
+    let first = wanted.iter().find(|(name, _)| is_of(name, part));
     match first.map(|(name, shape)| (name, shape, held.get(name))) {
         Some((name, shape, Some(other))) => format!("`{name}` is {other:?} there and {shape:?} here"),
         Some((name, _, None)) => format!("it has no `{name}`"),
@@ -148,6 +148,6 @@ mod tests {
         let taken = take_weights(&mut bare(4), &path, Path::new("runs/a")).unwrap();
         assert_eq!((taken.taken.len(), taken.fresh.len()), (4, 0));
         let refused = take_weights(&mut bare(5), &path, Path::new("runs/a")).unwrap_err().to_string();
-        assert!(refused.starts_with("runs/a: nothing of its network fits: `head."), "{refused}");
+        assert!(refused.starts_with("runs/a: nothing of its stem fits: `stem.bias` is [4]"), "{refused}");
     }
 }
