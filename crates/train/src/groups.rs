@@ -3,11 +3,12 @@
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdjustLrFn, LionConfig, ModuleOptimizer, MuonConfig, SgdConfig};
+use burn::optim::{AdjustLrFn, LionConfig, ModuleOptimizer, MuonConfig};
 use burn::tensor::Tensor;
 
 use crate::adam::Adam;
-use crate::optimizer::{Lion, Muon, OptimizerConfig, Sgd};
+use crate::descent::Descent;
+use crate::optimizer::{Lion, Muon, OptimizerConfig};
 
 /// The trainable parameters of a network, sorted by what optimizers do with them.
 #[derive(Debug, Default)]
@@ -59,8 +60,8 @@ impl OptimizerConfig {
         match self {
             Self::AdamW(settings) => ModuleOptimizer::from(Adam::new(settings, settings.weight_decay))
                 .with_group(vectors, Adam::new(settings, 0.0), None),
-            Self::Sgd(settings) => ModuleOptimizer::from(sgd(settings, settings.weight_decay).build())
-                .with_group(vectors, sgd(settings, 0.0).build(), None),
+            Self::Sgd(settings) => ModuleOptimizer::from(Descent::new(settings, settings.weight_decay))
+                .with_group(vectors, Descent::new(settings, 0.0), None),
             Self::Lion(settings) => ModuleOptimizer::from(lion(settings, settings.weight_decay).build())
                 .with_group(vectors, lion(settings, 0.0).build(), None),
             Self::Muon(settings) => {
@@ -75,15 +76,6 @@ impl OptimizerConfig {
     }
 }
 
-fn sgd(settings: &Sgd, weight_decay: f64) -> SgdConfig {
-    // burn damps by 0.1 unless told otherwise; PyTorch does not.
-    let momentum =
-        MomentumConfig { momentum: settings.momentum, dampening: 0.0, nesterov: settings.nesterov };
-    SgdConfig::new()
-        .with_weight_decay((weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32)))
-        .with_momentum((settings.momentum > 0.0).then_some(momentum))
-}
-
 fn lion(settings: &Lion, weight_decay: f64) -> LionConfig {
     LionConfig::new()
         .with_beta_1(settings.betas[0] as f32)
@@ -93,6 +85,7 @@ fn lion(settings: &Lion, weight_decay: f64) -> LionConfig {
 
 fn muon(settings: &Muon) -> MuonConfig {
     MuonConfig::new()
+        // burn damps by 0.1 unless told otherwise; PyTorch does not.
         .with_momentum(MomentumConfig { momentum: settings.momentum, dampening: 0.0, nesterov: true })
         .with_weight_decay(Some(WeightDecayConfig::new(settings.weight_decay as f32)))
         // burn keeps a matrix as [inputs, outputs], PyTorch as [outputs, inputs]; this scale is the one

@@ -25,6 +25,7 @@ mod checkpoints;
 mod choice;
 mod clip;
 mod config;
+mod descent;
 mod distance;
 mod evaluate;
 mod fake_quantization;

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 /// Values of a task: long enough that a thread is worth waking.
-const CHUNK: usize = 1 << 15;
+pub(super) const CHUNK: usize = 1 << 15;
 
 /// [`AdamStep::apply`] on tensors that the kernels take. What nobody else holds is changed where it lies.
 pub(crate) fn adam<const D: usize>(
@@ -30,7 +30,7 @@ pub(crate) fn adam<const D: usize>(
 }
 
 /// The values of a float32 tensor, taken over where nobody else holds it.
-fn owned<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn owned<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("callers checked that the tensor is float32")
 }
 
