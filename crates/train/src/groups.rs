@@ -96,7 +96,7 @@ fn muon(settings: &Muon) -> MuonConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimizer::AdamW;
+    use crate::optimizer::{AdamW, Sgd};
     use burn::optim::GradientsParams;
     use burn::tensor::Device;
 
