@@ -97,7 +97,7 @@ impl Compressed {
             self.figure.with_spread(&of(1)),
             bold(self.figure.show_lost(lost), self.lost.is_some_and(|goal| lost <= goal + ROUNDING)),
             goal(self.lost, "≤"),
-            bold(format!("{smaller:.1}"), self.smaller.is_some_and(|goal| smaller >= goal)),
+            bold(format!("{smaller:.2}"), self.smaller.is_some_and(|goal| smaller >= goal)),
             goal(self.smaller, "≥"),
             faster(0),
             faster(1),
@@ -125,7 +125,7 @@ mod tests {
             .row(&outcomes)
             .unwrap();
         let expected = "| `configs/a.toml` | `b.toml` | accuracy | 98.50 % ± 0.71 | 98.20 % ± 0.42 | **0.30** | ≤ 0.3 \
-            | 4.5 | ≥ 4.6 | **2.5** | 1.5 | ≥ 1.8 | 2 |\n";
+            | 4.50 | ≥ 4.6 | **2.5** | 1.5 | ≥ 1.8 | 2 |\n";
         assert_eq!(row, expected);
     }
 
@@ -133,6 +133,6 @@ mod tests {
     fn an_error_that_grows_is_a_loss_and_what_nobody_asked_for_is_left_out() {
         let outcome = Outcome { quality: [2.0, 2.25], smaller: 8.0, faster: None };
         let row = compressed("figure = \"bits\"").row(&[outcome]).unwrap();
-        assert!(row.ends_with("| bits | 2.0000 | 2.2500 | 0.2500 |  | 8.0 |  |  |  |  | 1 |\n"), "{row}");
+        assert!(row.ends_with("| bits | 2.0000 | 2.2500 | 0.2500 |  | 8.00 |  |  |  |  | 1 |\n"), "{row}");
     }
 }
