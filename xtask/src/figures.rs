@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::workspace::{Error, capture, root};
+use crate::workspace::{Error, capture, read_json, remove_folder, root};
 
 const CONFIGS: [&str; 4] = [
     "configs/digits.toml",
@@ -31,9 +31,7 @@ pub(crate) fn run(configs: &[PathBuf]) -> Result<String, Error> {
 fn row(config: &Path) -> Result<String, Error> {
     let name = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let folder = root().join("runs/figures").join(&name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|source| Error::File { path: folder.clone(), source })?;
-    }
+    remove_folder(&folder)?;
     capture(
         Command::new("cargo")
             .args(["run", "--release", "--quiet", "--", "train"])
@@ -42,10 +40,7 @@ fn row(config: &Path) -> Result<String, Error> {
             .arg(&folder)
             .args(["--progress", "lines"]),
     )?;
-    let path = folder.join("summary.json");
-    let text = std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
-    let summary: Value =
-        serde_json::from_str(&text).map_err(|error| Error::Wrong(format!("{}: {error}", path.display())))?;
+    let summary = read_json(&folder.join("summary.json"))?;
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     let test = &summary["test"];
     let score = match test["accuracy"].as_f64() {

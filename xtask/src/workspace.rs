@@ -113,6 +113,21 @@ pub(crate) fn capture(command: &mut Command) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Removes a folder, if it is there.
+pub(crate) fn remove_folder(folder: &Path) -> Result<(), Error> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
+    }
+    Ok(())
+}
+
+/// What stands in a JSON file.
+pub(crate) fn read_json(path: &Path) -> Result<Value, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|error| Error::Wrong(format!("{}: {error}", path.display())))
+}
+
 /// Every Rust source of a folder, with its text.
 pub(crate) fn sources(folder: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
     let mut found = Vec::new();

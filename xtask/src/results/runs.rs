@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::workspace::{Error, capture, root};
+use crate::workspace::{Error, capture, read_json, remove_folder, root};
 
 /// Which runs there should be.
 pub(super) struct Runs<'a> {
@@ -62,7 +62,7 @@ impl Runs<'_> {
         let folder = PathBuf::from(format!("{}-{stem}", original.display()));
         // The summary is written last: a chain that was interrupted has none.
         let finished = self.made(&folder, "summary.json", self.wants(recipe), || {
-            fresh(&folder)?;
+            remove_folder(&root().join(&folder))?;
             let mut command = ansatz();
             command.arg("compress").arg(original).arg("--recipe").arg(recipe).arg("--quiet");
             capture(command.arg("--out").arg(&folder)).map(|_| ())
@@ -70,7 +70,7 @@ impl Runs<'_> {
         if finished.is_none() {
             return Ok(None);
         }
-        let report = read(&root().join(&folder).join("compression.json"))?;
+        let report = read_json(&root().join(&folder).join("compression.json"))?;
         Ok(Some((folder, report)))
     }
 
@@ -120,7 +120,7 @@ impl Runs<'_> {
             }
             make()?;
         }
-        read(&path).map(Some)
+        read_json(&path).map(Some)
     }
 }
 
@@ -139,19 +139,11 @@ fn ansatz() -> Command {
 }
 
 fn train(config: &Path, seed: u32, folder: &Path, more: &[&str]) -> Result<(), Error> {
-    fresh(folder)?;
+    // What an interrupted run left has no summary, and is begun anew.
+    remove_folder(&root().join(folder))?;
     let mut command = ansatz();
     command.arg("train").arg(config).args(["--seed", &seed.to_string(), "--quiet", "--out"]).arg(folder);
     capture(command.args(more)).map(|_| ())
-}
-
-/// What an interrupted run left has no summary, and is begun anew.
-fn fresh(folder: &Path) -> Result<(), Error> {
-    let folder = root().join(folder);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|source| Error::File { path: folder.clone(), source })?;
-    }
-    Ok(())
 }
 
 /// Milliseconds of 1 and of 64 examples at once.
@@ -172,10 +164,4 @@ fn latencies(run: &Path) -> Result<[f64; 2], Error> {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-fn read(path: &Path) -> Result<Value, Error> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-    serde_json::from_str(&text).map_err(|error| Error::Wrong(format!("{}: {error}", path.display())))
 }
