@@ -1,5 +1,6 @@
 //! Data models: from a source to batches.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -290,11 +291,11 @@ pub trait Encoder: Send + Sync {
         "FILE"
     }
 
-    /// Reads a file as a batch, most often of one example, with unknown targets.
+    /// Reads a file, which most often is one example, with unknown targets.
     ///
     /// # Errors
     /// When the file cannot be read as this kind of data.
-    fn encode(&self, path: &Path) -> Result<Batch>;
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>>;
 
     /// What the outputs of a network for the file at `path` say of the steps behind it, in the file's own
     /// units; `outputs` are those of one example, for each step and channel one value for each of `quantiles`,
@@ -304,6 +305,33 @@ pub trait Encoder: Send + Sync {
     /// When the file cannot be read any more, or the outputs are those of another network.
     fn forecast(&self, _path: &Path, _outputs: &[f32], _quantiles: &[f64]) -> Result<Option<Forecast>> {
         Ok(None)
+    }
+}
+
+/// The examples of a file in their order, as batches of at most [`FileBatches::TOGETHER`] examples.
+pub struct FileBatches<'a>(Box<dyn Iterator<Item = Result<Batch>> + 'a>);
+
+impl<'a> FileBatches<'a> {
+    /// The most examples of a batch.
+    pub const TOGETHER: usize = 64;
+
+    /// A file that is one batch.
+    pub fn alone(batch: Batch) -> Self {
+        Self(Box::new(std::iter::once(Ok(batch))))
+    }
+
+    /// A file of so many examples, of which `read` gives a range at a time.
+    pub fn of(examples: usize, mut read: impl FnMut(Range<usize>) -> Result<Batch> + 'a) -> Self {
+        let firsts = (0..examples).step_by(Self::TOGETHER);
+        Self(Box::new(firsts.map(move |first| read(first..examples.min(first + Self::TOGETHER)))))
+    }
+}
+
+impl Iterator for FileBatches<'_> {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
     }
 }
 

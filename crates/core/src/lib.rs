@@ -49,7 +49,8 @@ pub use choice::{Choice, Role, role};
 pub use codec::{Codec, Prompt, Sentence};
 pub use component::{AnyConfig, Component, parse};
 pub use data::{
-    Batch, DataModel, Encoder, Exhibit, Forecast, Inputs, OpenData, Part, Places, Preparation, Variation,
+    Batch, DataModel, Encoder, Exhibit, FileBatches, Forecast, Inputs, OpenData, Part, Places, Preparation,
+    Variation,
 };
 pub use error::{ConfigError, Error, Result, nearest};
 pub use features::{Context, FeatureSpec, Features, Grid};

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Encoder, Error, ModalityEncoder, ModalityExamples, Preparation, Records, Result,
-    Target, Targets, Variation,
+    Batch, BoxedStem, Build, Encoder, Error, FileBatches, ModalityEncoder, ModalityExamples, Preparation,
+    Records, Result, Target, Targets, Variation,
 };
 use ansatz_data::{read_records, record_files};
 use burn::tensor::TensorData;
@@ -134,15 +134,13 @@ impl Encoder for FusedEncoder {
 
     /// One example for each record of the file. A modality of which the file has no column is missing in all of them; a
     /// target that stands there is not looked at.
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let records = read_records(path)?;
         let examples = self.read(&records)?;
-        let indices: Vec<usize> = (0..records.rows.len()).collect();
-        if let Some(index) = indices
-            .iter()
-            .find(|index| !examples.iter().flatten().any(|examples| examples.is_present(**index)))
-        {
-            let place = &records.rows.get(*index)?.place;
+        let count = records.rows.len();
+        let is_there = |index: &usize| examples.iter().flatten().any(|examples| examples.is_present(*index));
+        if let Some(index) = (0..count).find(|index| !is_there(index)) {
+            let place = &records.rows.get(index)?.place;
             let problem = "nothing is there of what the network reads";
             return Err(Error::input(
                 place,
@@ -151,8 +149,11 @@ impl Encoder for FusedEncoder {
                 "fill the record, or remove it",
             ));
         }
-        let count = self.encoders.len();
-        let inputs = self.inputs(&examples, &indices, None, |_| vec![false; count])?;
-        Ok(Batch { examples: indices.len(), inputs, targets: Targets::Unknown })
+        let nothing_dropped = vec![false; self.encoders.len()];
+        Ok(FileBatches::of(count, move |range| {
+            let indices: Vec<usize> = range.collect();
+            let inputs = self.inputs(&examples, &indices, None, |_| nothing_dropped.clone())?;
+            Ok(Batch { examples: indices.len(), inputs, targets: Targets::Unknown })
+        }))
     }
 }

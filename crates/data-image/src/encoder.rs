@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, Result, Target, Targets};
+use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, FileBatches, Result, Target, Targets};
 use burn::tensor::TensorData;
 
 use crate::config::ImageConfig;
@@ -84,9 +84,9 @@ impl Encoder for ImageEncoder {
         "PICTURE.png"
     }
 
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let bytes = self.preparation.decoder().read(path)?;
         let values = bytes.into_iter().map(|byte| f32::from(byte) / 255.0).collect();
-        Ok(self.batch(values, Targets::Unknown))
+        Ok(FileBatches::alone(self.batch(values, Targets::Unknown)))
     }
 }

@@ -144,7 +144,7 @@ fn a_stored_run_prepares_files_as_the_data_was_prepared() {
     let small =
         image::load_from_memory(&shown).unwrap().resize_exact(8, 8, image::imageops::FilterType::Nearest);
     small.save(&path).unwrap();
-    let encoded = encoder.encode(&path).unwrap();
+    let encoded = encoder.encode(&path).unwrap().next().unwrap().unwrap();
     assert_eq!(encoded.targets, Targets::Unknown);
     let expected = values(&data.batch(Part::Test, &[0], None).unwrap());
     for (given, expected) in values(&encoded).into_iter().zip(expected) {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, Forecast, Preparation, Result, Target, Targets};
+use ansatz_core::{
+    Batch, BoxedStem, Build, Encoder, Error, FileBatches, Forecast, Preparation, Result, Target, Targets,
+};
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
@@ -157,9 +159,10 @@ impl Encoder for SeriesEncoder {
         csv_files(path)
     }
 
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let (series, end) = self.read(path)?;
-        Ok(Batch { examples: 1, inputs: self.inputs(&series, &[end]), targets: Targets::Unknown })
+        let inputs = self.inputs(&series, &[end]);
+        Ok(FileBatches::alone(Batch { examples: 1, inputs, targets: Targets::Unknown }))
     }
 
     fn forecast(&self, path: &Path, outputs: &[f32], quantiles: &[f64]) -> Result<Option<Forecast>> {

@@ -1,5 +1,6 @@
 //! The scale that the network works on.
 
+use ansatz_core::Result;
 use serde::{Deserialize, Serialize};
 
 /// Mean and deviation of each channel.
@@ -17,18 +18,37 @@ impl Scaling {
     /// `[steps × channels]`. Where a channel never varies, its deviation is taken as 1; of a channel without
     /// a value the mean as 0.
     pub fn fit(values: &[f64], observed: &[bool], channels: usize) -> Self {
-        let of_channel = |channel: usize| {
-            let pairs = values.iter().zip(observed).skip(channel).step_by(channels);
-            pairs.filter(|(_, observed)| **observed).map(|(value, _)| *value)
+        let known = || {
+            let values = values.iter().zip(observed).enumerate();
+            values.filter(|(_, (_, observed))| **observed).map(|(at, (value, _))| (at % channels, *value))
         };
-        let mean_and_deviation = |channel: usize| {
-            let count = (of_channel(channel).count().max(1)) as f64;
-            let mean = of_channel(channel).sum::<f64>() / count;
-            let variance = of_channel(channel).map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-            (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
-        };
-        let (mean, deviation) = (0..channels).map(mean_and_deviation).unzip();
-        Self { mean, deviation }
+        let mean = Sums::of(known(), channels).mean();
+        let variance = Sums::of(squares(known(), &mean), channels).mean();
+        Self::new(mean, variance)
+    }
+
+    /// The same over series that are read twice, one behind the other; NaN is what was not observed.
+    ///
+    /// # Errors
+    /// When a series cannot be read.
+    pub(crate) fn over<S>(channels: usize, series: impl Fn() -> S) -> Result<Self>
+    where
+        S: Iterator<Item = Result<Vec<f64>>>,
+    {
+        let (mut sums, mut spread) = (Sums::new(channels), Sums::new(channels));
+        for values in series() {
+            sums.add(observed(&values?, channels));
+        }
+        let mean = sums.mean();
+        for values in series() {
+            spread.add(squares(observed(&values?, channels), &mean));
+        }
+        Ok(Self::new(mean, spread.mean()))
+    }
+
+    fn new(mean: Vec<f64>, variance: Vec<f64>) -> Self {
+        let deviation = |variance: f64| if variance > 0.0 { variance.sqrt() } else { 1.0 };
+        Self { mean, deviation: variance.into_iter().map(deviation).collect() }
     }
 
     /// One value of `channel` on the network's scale.
@@ -49,8 +69,51 @@ impl Scaling {
     }
 }
 
+/// The values `[steps × channels]` that are not missing, with their channels.
+fn observed(values: &[f64], channels: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+    let values = values.iter().enumerate().filter(|(_, value)| !value.is_nan());
+    values.map(move |(at, value)| (at % channels, *value))
+}
+
+/// Squared distances from the means of their channels.
+fn squares(values: impl Iterator<Item = (usize, f64)>, mean: &[f64]) -> impl Iterator<Item = (usize, f64)> {
+    values.map(|(channel, value)| (channel, (value - mean[channel]).powi(2)))
+}
+
+/// Sums of channels, and how many values are in each.
+struct Sums {
+    total: Vec<f64>,
+    count: Vec<usize>,
+}
+
+impl Sums {
+    fn new(channels: usize) -> Self {
+        Self { total: vec![0.0; channels], count: vec![0; channels] }
+    }
+
+    fn of(values: impl Iterator<Item = (usize, f64)>, channels: usize) -> Self {
+        let mut sums = Self::new(channels);
+        sums.add(values);
+        sums
+    }
+
+    fn add(&mut self, values: impl Iterator<Item = (usize, f64)>) {
+        for (channel, value) in values {
+            self.total[channel] += value;
+            self.count[channel] += 1;
+        }
+    }
+
+    /// 0 where there is no value.
+    fn mean(&self) -> Vec<f64> {
+        self.total.iter().zip(&self.count).map(|(total, count)| total / (*count).max(1) as f64).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use ansatz_core::Error;
+
     use super::*;
 
     #[test]
@@ -61,6 +124,9 @@ mod tests {
         assert_eq!(scaling.apply(4.5, 0), 2.5);
         assert_eq!(scaling.undo(2.5, 0), 4.5);
         assert!(scaling.fits(2) && !scaling.fits(1));
+        let pieces = [vec![1.0, 5.0], vec![f64::NAN, 5.0, 3.0, 5.0]];
+        assert_eq!(Scaling::over(2, || pieces.clone().into_iter().map(Ok)).unwrap(), scaling);
+        assert!(Scaling::over(1, || std::iter::once(Err(Error::Failed(String::new())))).is_err());
         assert_eq!(Scaling::fit(&[f64::NAN], &[false], 1), Scaling { mean: vec![0.0], deviation: vec![1.0] });
     }
 }

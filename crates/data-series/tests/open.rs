@@ -68,7 +68,7 @@ fn what_is_kept_restores_the_encoder_and_forecasts_have_units() {
     let kept = data.encoder().preparation().unwrap();
     let restored = config.restore(&kept).unwrap();
     assert_eq!(restored.target(), data.encoder().target());
-    let batch = restored.encode(&path).unwrap();
+    let batch = restored.encode(&path).unwrap().next().expect("a batch").unwrap();
     assert_eq!((batch.examples, batch.targets), (1, Targets::Unknown));
     let scaling = data_scaling(&config);
     let levels: Vec<f64> = floats(&batch.inputs[0].1).iter().map(|value| scaling.undo(*value, 0)).collect();

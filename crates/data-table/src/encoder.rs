@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, Preparation, Records, Result, Target, Targets};
+use ansatz_core::{
+    Batch, BoxedStem, Build, Encoder, Error, FileBatches, Preparation, Records, Result, Target, Targets,
+};
 use ansatz_data::{read_records, record_files};
 use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
@@ -136,10 +138,11 @@ impl Encoder for TableEncoder {
     }
 
     /// One example for each record of the file; a target that stands there is not looked at.
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let records = read_records(path)?;
-        let indices: Vec<usize> = (0..records.rows.len()).collect();
-        self.batch(&records, &indices, Targets::Unknown)
+        Ok(FileBatches::of(records.rows.len(), move |range| {
+            self.batch(&records, &range.collect::<Vec<_>>(), Targets::Unknown)
+        }))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Codec, Encoder, Error, Preparation, Result, Sentence, Target, Targets,
+    Batch, BoxedStem, Build, Codec, Encoder, Error, FileBatches, Preparation, Result, Sentence, Target,
+    Targets,
 };
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
@@ -191,7 +192,7 @@ impl Encoder for TextEncoder {
         text_files(path)
     }
 
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
         let tokens = self.tokenizer.encode_bytes(&bytes)?;
         if tokens.is_empty() {
@@ -202,6 +203,7 @@ impl Encoder for TextEncoder {
                 "give some text",
             ));
         }
-        Ok(self.batch(&[&tokens[..tokens.len().min(self.length)]], Targets::Unknown))
+        let read = &tokens[..tokens.len().min(self.length)];
+        Ok(FileBatches::alone(self.batch(&[read], Targets::Unknown)))
     }
 }

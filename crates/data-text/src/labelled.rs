@@ -6,7 +6,6 @@ mod known;
 mod modality;
 mod open;
 mod source;
-mod token_rows;
 mod words;
 
 pub use config::{LabelledTextConfig, LabelledTokenizer};

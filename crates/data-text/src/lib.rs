@@ -14,6 +14,7 @@ mod recognise;
 mod source;
 mod stem;
 mod terms;
+mod token_rows;
 mod tokenizer;
 mod tokens;
 

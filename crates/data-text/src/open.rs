@@ -1,6 +1,5 @@
 //! A text, read, cut into tokens, and divided.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
@@ -11,11 +10,11 @@ use crate::Masking;
 use crate::config::TextConfig;
 use crate::encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
-use crate::tokens::Tokens;
+use crate::tokens::{Tokens, TokensWriter};
 
 /// Tokens from which on a text of bytes stays in its files, and its windows are read when they are asked for. It changes
 /// no result.
-const STREAMED_FROM: usize = 1 << 28;
+const STREAMED_FROM: usize = 1 << 26;
 
 /// Names of the mask in published tokenizers.
 const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
@@ -56,7 +55,15 @@ impl OpenText {
         };
         let tokens = match streamed.filter(|tokens| tokens.len() >= streamed_from) {
             Some(tokens) => tokens,
-            None => Tokens::Held(tokenizer.encode_bytes(&config.source.read(places)?)?),
+            None => {
+                let (mut tokens, mut before) = (TokensWriter::default(), 0);
+                config.source.read(places, |piece| {
+                    tokens.push(&tokenizer.encode_behind(before, piece)?)?;
+                    before += piece.len();
+                    Ok(())
+                })?;
+                tokens.finish()?
+            }
         };
         let total = tokens.len();
         // The first nine tenths of 5,057,198 bytes are 4,551,478: rounded down.
@@ -105,7 +112,7 @@ impl OpenText {
     }
 
     /// The tokens of window `index`, and one more: all but the last are read, all but the first are asked.
-    fn window(&self, part: Part, index: usize, variation: Option<Variation>) -> Result<Cow<'_, [u32]>> {
+    fn window(&self, part: Part, index: usize, variation: Option<Variation>) -> Result<Vec<u32>> {
         let first = self.first(part, index, variation);
         let last = (first + self.length).min(self.range(part).end - 1);
         self.tokens.read(first..last + 1)
@@ -121,7 +128,7 @@ impl OpenText {
     ) -> Result<(Vec<u32>, Vec<Option<u32>>)> {
         let first = self.first(part, index, variation);
         let last = (first + self.length).min(self.range(part).end);
-        let mut row = self.tokens.read(first..last)?.into_owned();
+        let mut row = self.tokens.read(first..last)?;
         let mut random = match variation {
             Some(Variation { seed, epoch }) => stream(seed, Purpose::Example, epoch, index as u64),
             // Follows from the place alone, so that figures of any two runs compare.
@@ -206,7 +213,7 @@ mod tests {
                     asked.extend_from_slice(&data.window(part, index, None).unwrap()[1..]);
                 }
                 let range = data.range(part);
-                assert_eq!(asked, *data.tokens.read(range.start + 1..range.end).unwrap());
+                assert_eq!(asked, data.tokens.read(range.start + 1..range.end).unwrap());
             }
         }
     }
@@ -238,7 +245,8 @@ mod tests {
             let config = TextConfig { source, length: 16, masking, ..TextConfig::default() };
             let [held, streamed] =
                 [usize::MAX, 0].map(|from| OpenText::open_streaming(&config, &places, from).unwrap());
-            assert!(matches!((&held.tokens, &streamed.tokens), (Tokens::Held(_), Tokens::Streamed(_))));
+            assert!(matches!(held.tokens, Tokens::Written { .. }));
+            assert!(matches!(streamed.tokens, Tokens::Streamed(_)));
             for (part, variation) in
                 [(Part::Train, Some(Variation { seed: 1, epoch: 2 })), (Part::Test, None)]
             {

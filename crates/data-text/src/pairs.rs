@@ -7,6 +7,6 @@ mod source;
 
 pub use config::{Layout, PairsConfig};
 pub use encoder::PairsEncoder;
+pub(crate) use open::Groups;
 pub use open::OpenPairs;
 pub use source::PairSource;
-pub(crate) use source::Texts;

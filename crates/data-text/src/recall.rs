@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Component, ConfigError, DataModel, Encoder, Error, Exhibit, OpenData, Part,
-    Places, Preparation, Registry, Result, Target, Targets, Variation,
+    Batch, BoxedStem, Build, Component, ConfigError, DataModel, Encoder, Error, Exhibit, FileBatches,
+    OpenData, Part, Places, Preparation, Registry, Result, Target, Targets, Variation,
 };
 use ansatz_data::{Purpose, stream};
 use burn::tensor::TensorData;
@@ -190,7 +190,7 @@ impl Encoder for RecallEncoder {
         Err(made_up(path))
     }
 
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         Err(made_up(path))
     }
 }

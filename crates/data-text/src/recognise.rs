@@ -10,8 +10,9 @@ use ansatz_data::records::{Seen, foretold, look};
 use ansatz_data::{TargetColumn, is_record_file, read_records};
 
 use crate::labelled::{classes_of, labels_of, text_of};
+use crate::pairs::Groups;
 use crate::source::text_files;
-use crate::{LabelledFolder, LabelledSource, LabelledTable, PairSource};
+use crate::{LabelledFolder, LabelledSource, LabelledTable, PairSource, Source};
 
 /// Tokens of an example, where the text is long enough.
 const LENGTH: usize = 128;
@@ -31,10 +32,14 @@ pub(crate) fn text(path: &Path) -> Result<Option<Proposal>> {
     };
     let (mut bytes, mut lines, mut foreign) = (0, 0, Vec::new());
     for file in &files {
-        let content = std::fs::read(file).map_err(Error::file(file, "read"))?;
-        bytes += content.len();
-        lines += content.iter().filter(|byte| **byte == b'\n').count();
-        if std::str::from_utf8(&content).is_err() {
+        let mut is_utf8 = true;
+        Source::Files(vec![file.clone()]).read(&Places { data: path.to_owned() }, |piece| {
+            bytes += piece.len();
+            lines += piece.iter().filter(|byte| **byte == b'\n').count();
+            is_utf8 &= std::str::from_utf8(piece).is_ok();
+            Ok(())
+        })?;
+        if !is_utf8 {
             foreign.push(file.display().to_string());
         }
     }
@@ -200,22 +205,25 @@ pub(crate) fn pairs(path: &Path) -> Result<Option<Proposal>> {
     if !path.is_file() || path.extension().is_none_or(|ending| ending != "tsv") {
         return Ok(None);
     }
-    let pairs = PairSource::Files(vec![path.to_owned()]).read()?;
-    let longest = |text: fn(&crate::pairs::Texts) -> &str| pairs.iter().map(|pair| text(pair).len()).max();
-    let source = longest(|pair| &pair.source).unwrap_or(1);
-    let target = longest(|pair| &pair.target).unwrap_or(1) + 1;
-    let sources: HashSet<&str> = pairs.iter().map(|pair| pair.source.as_str()).collect();
+    let (mut groups, mut source, mut target) = (Groups::default(), 0, 1);
+    PairSource::Files(vec![path.to_owned()]).read(|pair| {
+        groups.push(&pair.source);
+        source = source.max(pair.source.len());
+        target = target.max(pair.target.len() + 1);
+        Ok(())
+    })?;
+    let pairs = groups.pairs();
     let mut warnings = Vec::new();
-    if pairs.len() < 1000 {
-        warnings.push(format!("{} pairs are few to learn from", pairs.len()));
+    if pairs < 1000 {
+        warnings.push(format!("{pairs} pairs are few to learn from"));
     }
-    if sources.len() < pairs.len() {
-        let again = pairs.len() - sources.len();
+    let again = pairs - groups.count();
+    if again > 0 {
         warnings.push(format!("pairs whose source came before, which stay with it in one part: {again}"));
     }
     Ok(Some(Proposal {
         seen: vec![
-            format!("{} pairs of texts", pairs.len()),
+            format!("{pairs} pairs of texts"),
             format!("sources of up to {source} bytes, targets of up to {}", target - 1),
         ],
         warnings,
@@ -226,7 +234,7 @@ pub(crate) fn pairs(path: &Path) -> Result<Option<Proposal>> {
             Setting::new(format!("target_length = {}", target.max(2)), "of the longest target, and its end"),
         ],
         purpose: Purpose::AnswerText { lengths: [source, target.max(2)] },
-        examples: (pairs.len() * 17 / 20).max(1),
+        examples: (pairs * 17 / 20).max(1),
         imbalance: 1.0,
     }))
 }

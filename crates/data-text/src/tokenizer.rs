@@ -139,13 +139,18 @@ impl Tokenizer {
     /// # Errors
     /// When a tokenizer other than of bytes is given what is no UTF-8, or has no token for it.
     pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+        self.encode_behind(0, bytes)
+    }
+
+    /// The same for a piece of a text that `before` bytes stand before.
+    pub(crate) fn encode_behind(&self, before: usize, bytes: &[u8]) -> Result<Vec<u32>> {
         match self {
             Self::Bytes => Ok(bytes.iter().map(|byte| u32::from(*byte)).collect()),
             Self::Learned(_) => {
                 let text = std::str::from_utf8(bytes).map_err(|error| {
                     Error::input(
                         "the text",
-                        format!("byte {} is no UTF-8", error.valid_up_to()),
+                        format!("byte {} is no UTF-8", before + error.valid_up_to()),
                         "text in UTF-8",
                         "convert it, or choose tokenizer = \"bytes\", which takes any bytes",
                     )

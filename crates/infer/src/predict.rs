@@ -1,9 +1,10 @@
 //! From files to predictions.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, Forecast, HostOutputs, Outcome, Registry, Result, Target, Targets};
+use ansatz_core::{Batch, FileBatches, Forecast, HostOutputs, Outcome, Registry, Result, Target, Targets};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -32,8 +33,8 @@ pub struct Predictor {
     device: Device,
 }
 
-/// Examples that go through the network together.
-const TOGETHER: usize = 64;
+/// Examples that go through the network together, and files that are read together.
+const TOGETHER: usize = FileBatches::TOGETHER;
 
 /// Files whose batches have one shape.
 struct Group {
@@ -88,25 +89,24 @@ impl Predictor {
     /// What the network says of each of `files`, in their order, and of each record that a file holds: its `top` most
     /// likely answers, or why the file cannot be read as the kind of data that the network was trained on.
     ///
-    /// Up to 64 files are read together, and up to 64 examples go through the network together.
+    /// Up to 64 files are read together, up to 64 examples go through the network together, and of a file of more
+    /// examples what is said of the first comes before the others are looked at.
     pub fn predict<'a>(
         &'a self,
         files: &'a [PathBuf],
         top: usize,
     ) -> impl Iterator<Item = Result<Prediction>> + 'a {
-        files.chunks(TOGETHER).flat_map(move |files| self.together(files, top))
+        Predictions { predictor: self, files, top, said: VecDeque::new(), long: None }
     }
 
-    fn together(&self, files: &[PathBuf], top: usize) -> Vec<Result<Prediction>> {
-        let mut groups: Vec<Group> = Vec::new();
-        let mut unread = Vec::new();
-        for (number, file) in files.iter().enumerate() {
-            match self.trained.encoder.encode(file) {
-                Ok(batch) => add(&mut groups, number, batch),
-                Err(error) => unread.push((number, Err(error))),
-            }
-        }
-        let mut predictions = unread;
+    /// What is said of files whose examples `groups` hold.
+    fn together(
+        &self,
+        files: &[PathBuf],
+        groups: Vec<Group>,
+        top: usize,
+    ) -> Vec<(usize, Result<Prediction>)> {
+        let mut predictions = Vec::new();
         for Group { batch, files: members } in groups {
             match self.outcomes(batch) {
                 Ok((outputs, outcomes)) => {
@@ -125,16 +125,24 @@ impl Predictor {
                 Err(error) if members.len() == 1 => predictions.push((members[0].0, Err(error))),
                 // One of several is at fault; alone, each shows whether it is the one.
                 Err(_) => {
-                    let alone = |(number, _): (usize, Range<usize>)| {
-                        let answers = self.together(std::slice::from_ref(&files[number]), top);
-                        answers.into_iter().map(move |answer| (number, answer))
-                    };
-                    predictions.extend(members.into_iter().flat_map(alone));
+                    for (number, _) in members {
+                        let alone = self.predict(std::slice::from_ref(&files[number]), top);
+                        predictions.extend(alone.map(|answer| (number, answer)));
+                    }
                 }
             }
         }
-        predictions.sort_by_key(|(number, _)| *number);
-        predictions.into_iter().map(|(_, prediction)| prediction).collect()
+        predictions
+    }
+
+    /// What is said of a batch of a file of many examples, of which `before` came before.
+    fn some_of(&self, file: &Path, batch: Batch, before: usize, top: usize) -> Result<Vec<Prediction>> {
+        let (outputs, outcomes) = self.outcomes(batch)?;
+        let said = outcomes.iter().enumerate().map(|(example, outcome)| {
+            let said = self.prediction(file, outputs.example(example), outcome, top)?;
+            Ok(Prediction { record: Some(before + example + 1), ..said })
+        });
+        said.collect()
     }
 
     fn prediction(&self, file: &Path, outputs: &[f32], outcome: &Outcome, top: usize) -> Result<Prediction> {
@@ -161,5 +169,99 @@ impl Predictor {
             whole.values.extend(outputs.values);
         }
         Ok((whole, outcomes))
+    }
+}
+
+/// A file of more examples than go through the network together.
+struct Long<'a> {
+    file: &'a Path,
+    batches: Box<dyn Iterator<Item = Result<Batch>> + 'a>,
+    /// Examples that were looked at.
+    before: usize,
+}
+
+/// What a network says of files, one behind the other.
+struct Predictions<'a> {
+    predictor: &'a Predictor,
+    /// Those that are yet to be read.
+    files: &'a [PathBuf],
+    top: usize,
+    said: VecDeque<Result<Prediction>>,
+    /// The file that comes behind all that was said.
+    long: Option<Long<'a>>,
+}
+
+impl<'a> Predictions<'a> {
+    /// Reads the next files, up to one of many examples.
+    fn read(&mut self) {
+        let files = self.files;
+        let (mut groups, mut said) = (Vec::new(), Vec::new());
+        let mut count = 0;
+        while count < files.len().min(TOGETHER) && self.long.is_none() {
+            let file = &files[count];
+            match self.predictor.trained.encoder.encode(file).and_then(opened) {
+                Err(error) => said.push((count, Err(error))),
+                Ok(Opened::Short(batch)) => add(&mut groups, count, batch),
+                Ok(Opened::Long(batches)) => self.long = Some(Long { file, batches, before: 0 }),
+            }
+            count += 1;
+        }
+        said.extend(self.predictor.together(files, groups, self.top));
+        said.sort_by_key(|(number, _)| *number);
+        self.said.extend(said.into_iter().map(|(_, said)| said));
+        self.files = &files[count..];
+    }
+
+    /// Looks at the next examples of the long file; `None` where there are no more of them.
+    fn go_on(&mut self) -> Option<()> {
+        let Long { file, batches, before } = self.long.as_mut()?;
+        let batch = batches.next()?;
+        let said = batch.and_then(|batch| {
+            let first = *before;
+            *before += batch.examples;
+            self.predictor.some_of(file, batch, first, self.top)
+        });
+        match said {
+            Ok(said) => self.said.extend(said.into_iter().map(Ok)),
+            Err(error) => {
+                self.said.push_back(Err(error));
+                self.long = None;
+            }
+        }
+        Some(())
+    }
+}
+
+/// A file by how many examples it holds: as many as go through the network together, or more.
+enum Opened<'a> {
+    Short(Batch),
+    Long(Box<dyn Iterator<Item = Result<Batch>> + 'a>),
+}
+
+fn opened(mut batches: FileBatches) -> Result<Opened> {
+    let first = batches.next().transpose()?;
+    Ok(match (first, batches.next()) {
+        (Some(batch), None) => Opened::Short(batch),
+        (first, second) => Opened::Long(Box::new(first.map(Ok).into_iter().chain(second).chain(batches))),
+    })
+}
+
+impl Iterator for Predictions<'_> {
+    type Item = Result<Prediction>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(said) = self.said.pop_front() {
+                return Some(said);
+            }
+            if self.go_on().is_some() {
+                continue;
+            }
+            self.long = None;
+            if self.files.is_empty() {
+                return None;
+            }
+            self.read();
+        }
     }
 }

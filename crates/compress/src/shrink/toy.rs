@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ansatz_core::{
     Backbone, BackboneConfig, Batch, BoxedBackbone, BoxedHead, BoxedStem, Build, Component, DataModel,
-    Encoder, Error, FeatureSpec, Features, Head, Inputs, Layer, OpenData, Places, Preparation, Registry,
-    Result, Scorer, Stem, Target, Targets, TaskConfig,
+    Encoder, Error, FeatureSpec, Features, FileBatches, Head, Inputs, Layer, OpenData, Places, Preparation,
+    Registry, Result, Scorer, Stem, Target, Targets, TaskConfig,
 };
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -208,7 +208,7 @@ impl Encoder for PointEncoder {
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {
         Ok(vec![path.to_owned()])
     }
-    fn encode(&self, _path: &Path) -> Result<Batch> {
+    fn encode(&self, _path: &Path) -> Result<FileBatches<'_>> {
         Err(Error::Failed("points are not read".to_owned()))
     }
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, ConfigError, Encoder, Error, Preparation, Result, Target, Targets,
+    Batch, BoxedStem, Build, ConfigError, Encoder, Error, FileBatches, Preparation, Result, Target, Targets,
 };
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
-use super::ts::{self, TsSeries, wrong};
+use super::ts::{self, wrong};
 use super::{LabelledSeriesConfig, Padding, SeriesScale};
 use crate::source::files_ending;
 use crate::{InstanceNorm, MARKS, MASK, Scaling, SeriesShape, VALUES};
@@ -78,11 +78,11 @@ impl LabelledSeriesEncoder {
         self.prepared.scaling.mean.len()
     }
 
-    /// A series of as many channels on the scale of the network, cut at its end where it is too long.
-    pub(super) fn scaled(&self, series: &TsSeries) -> Scaled {
+    /// A series of as many channels, NaN where a value is missing, on the scale of the network, cut at its end where it
+    /// is too long.
+    pub(super) fn scaled(&self, mut values: Vec<f64>) -> Scaled {
         let channels = self.channels();
-        let read = series.values.len().min(self.length() * channels);
-        let mut values = series.values[..read].to_vec();
+        values.truncate(self.length() * channels);
         let observed: Vec<bool> = values.iter().map(|value| !value.is_nan()).collect();
         let own;
         let scaling = match self.config.scale {
@@ -196,15 +196,17 @@ impl Encoder for LabelledSeriesEncoder {
     }
 
     /// All series of a file; what labels it has are not looked at.
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let file = ts::read(path)?;
         if file.channels != self.channels() {
             let problem = format!("its series have {} dimensions", file.channels);
             let expected = format!("{}, as those that were learned from", self.channels());
             return Err(wrong(path, problem, expected, "give series of the same kind"));
         }
-        let rows: Vec<Scaled> = file.series.iter().map(|series| self.scaled(series)).collect();
-        Ok(self.batch(&rows, Targets::Unknown))
+        Ok(FileBatches::of(file.heads.len(), move |range| {
+            let rows = range.map(|index| Ok(self.scaled(file.values(index)?)));
+            Ok(self.batch(&rows.collect::<Result<Vec<_>>>()?, Targets::Unknown))
+        }))
     }
 }
 
@@ -230,16 +232,12 @@ mod tests {
         LabelledSeriesEncoder::new(prepared, &config)
     }
 
-    fn series(values: &[f64]) -> TsSeries {
-        TsSeries { values: values.to_vec(), label: None, line: 1 }
-    }
-
     #[test]
     fn a_series_is_cut_scaled_padded_and_masked() {
         let encoder = encoder(LabelledSeriesConfig::default());
-        let long = encoder.scaled(&series(&[1.0, 0.0, 3.0, 1.0, 5.0, 2.0, 99.0, 99.0]));
+        let long = encoder.scaled(vec![1.0, 0.0, 3.0, 1.0, 5.0, 2.0, 99.0, 99.0]);
         assert_eq!(long.values, [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
-        let short = encoder.scaled(&series(&[1.0, f64::NAN, f64::NAN, 4.0]));
+        let short = encoder.scaled(vec![1.0, f64::NAN, f64::NAN, 4.0]);
         assert_eq!(short.values, [0.0, 4.0, 0.0, 4.0]);
         let batch = encoder.batch(&[long, short], Targets::Unknown);
         let input = |name: &str| {
@@ -250,17 +248,17 @@ mod tests {
         assert_eq!(input(MARKS).unwrap()[6..], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
         assert_eq!(input(MASK).unwrap(), [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
         let zeros = self::encoder(LabelledSeriesConfig { padding: Padding::Zeros, ..Default::default() });
-        let batch = zeros.batch(&[zeros.scaled(&series(&[1.0, 0.0]))], Targets::Unknown);
+        let batch = zeros.batch(&[zeros.scaled(vec![1.0, 0.0])], Targets::Unknown);
         assert!(batch.inputs.iter().all(|(name, _)| name != MASK));
     }
 
     #[test]
     fn each_series_may_have_a_scale_of_its_own() {
         let config = LabelledSeriesConfig { scale: SeriesScale::Series, ..Default::default() };
-        let scaled = encoder(config).scaled(&series(&[10.0, 5.0, 14.0, 5.0]));
+        let scaled = encoder(config).scaled(vec![10.0, 5.0, 14.0, 5.0]);
         assert_eq!(scaled.values, [-1.0, 0.0, 1.0, 0.0]);
         let config = LabelledSeriesConfig { scale: SeriesScale::None, ..Default::default() };
-        assert_eq!(encoder(config).scaled(&series(&[10.0, 5.0])).values, [10.0, 5.0]);
+        assert_eq!(encoder(config).scaled(vec![10.0, 5.0]).values, [10.0, 5.0]);
     }
 
     #[test]

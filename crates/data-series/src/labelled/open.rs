@@ -5,20 +5,23 @@ use ansatz_data::{Division, Purpose, stream};
 
 use super::drawing::drawing;
 use super::encoder::{Prepared, Scaled};
-use super::source::Labelled;
+use super::source::{Found, Labelled};
 use super::{LabelledSeriesConfig, LabelledSeriesEncoder};
 use crate::Scaling;
 
-/// A series as the network reads it, with its class.
+/// A series with its class, and where it is.
+#[derive(Clone, Copy)]
 struct Example {
-    series: Scaled,
+    file: usize,
+    index: usize,
     class: usize,
 }
 
-/// Labelled series, read, divided class by class, and brought to one scale.
+/// Labelled series, read, divided class by class, and brought to one scale. They need not fit into memory.
 pub struct OpenLabelledSeries {
     encoder: LabelledSeriesEncoder,
     config: LabelledSeriesConfig,
+    files: Vec<Labelled>,
     /// Training, validation and test.
     parts: [Vec<Example>; 3],
     notes: Vec<String>,
@@ -30,44 +33,43 @@ impl OpenLabelledSeries {
     /// # Errors
     /// When the source is not there, has one class alone, or the test part has a class that training has not.
     pub fn open(config: &LabelledSeriesConfig, places: &Places) -> Result<Self> {
-        let found = config.source.read(places)?;
-        let channels = found.channels;
-        let occurs = |class: &String| found.train.iter().any(|series| series.label == *class);
-        let classes: Vec<String> = found.classes.iter().filter(|class| occurs(class)).cloned().collect();
+        let Found { train, test } = config.source.read(places)?;
+        let occurs = |class: &usize| train.classes.contains(class);
+        let classes: Vec<String> =
+            (0..train.names.len()).filter(occurs).map(|class| train.names[class].clone()).collect();
         if classes.len() < 2 {
-            let problem = format!("all {} series are of one class", found.train.len());
+            let problem = format!("all {} series are of one class", train.classes.len());
             let expected = "two classes at least";
             return Err(Error::input("the source of labelled series", problem, expected, "give more series"));
         }
-        let class = |series: &Labelled| {
-            classes.iter().position(|class| *class == series.label).ok_or_else(|| {
-                let problem = format!("the class `{}` is not in the training part", series.label);
-                let expected = format!("one of {}", classes.join(", "));
-                Error::input(&series.place, problem, expected, "add series of the class, or remove this one")
-            })
-        };
-        let labels = |series: &[Labelled]| series.iter().map(class).collect::<Result<Vec<usize>>>();
-        let (rest, test) = match found.test {
-            Some(test) => (found.train, test),
-            None => {
-                let parts = Division::stratified(&labels(&found.train)?, config.test, config.split_seed)?;
-                parts.divide(found.train)
-            }
-        };
-        let parts = Division::stratified(&labels(&rest)?, config.validation, config.split_seed)?;
-        let (train, validation) = parts.divide(rest);
-        let prepared = fit(&train, channels, &classes, config.length);
-        let encoder = LabelledSeriesEncoder::new(prepared, config);
-        let all = || train.iter().chain(&validation).chain(&test);
-        let notes = notes(all(), channels, encoder.length());
-        let examples = |part: &[Labelled]| {
-            let example = |labelled: &Labelled| {
-                Ok(Example { series: encoder.scaled(&labelled.series), class: class(labelled)? })
+        let has_test = test.is_some();
+        let files: Vec<Labelled> = std::iter::once(train).chain(test).collect();
+        let examples = |file: usize| {
+            let example = |index: usize| {
+                let label = files[file].label(index);
+                let class = classes.iter().position(|class| class == label).ok_or_else(|| {
+                    let problem = format!("the class `{label}` is not in the training part");
+                    let expected = format!("one of {}", classes.join(", "));
+                    let remedy = "add series of the class, or remove this one";
+                    Error::input(files[file].place(index), problem, expected, remedy)
+                })?;
+                Ok(Example { file, index, class })
             };
-            part.iter().map(example).collect::<Result<Vec<_>>>()
+            (0..files[file].classes.len()).map(example).collect::<Result<Vec<Example>>>()
         };
-        let parts = [examples(&train)?, examples(&validation)?, examples(&test)?];
-        Ok(Self { encoder, config: config.clone(), parts, notes })
+        let of = |examples: &[Example]| examples.iter().map(|example| example.class).collect::<Vec<usize>>();
+        let learned = examples(0)?;
+        let (rest, test) = if has_test {
+            (learned, examples(1)?)
+        } else {
+            Division::stratified(&of(&learned), config.test, config.split_seed)?.divide(learned)
+        };
+        let parts = Division::stratified(&of(&rest), config.validation, config.split_seed)?;
+        let (train, validation) = parts.divide(rest);
+        let prepared = fit(&files, &train, classes, config.length)?;
+        let notes = notes(&files, prepared.length)?;
+        let encoder = LabelledSeriesEncoder::new(prepared, config);
+        Ok(Self { encoder, config: config.clone(), files, parts: [train, validation, test], notes })
     }
 
     fn part(&self, part: Part) -> &[Example] {
@@ -77,28 +79,40 @@ impl OpenLabelledSeries {
             Part::Test => &self.parts[2],
         }
     }
-}
 
-/// What is learned from the training part.
-fn fit(train: &[Labelled], channels: usize, classes: &[String], length: Option<usize>) -> Prepared {
-    let values: Vec<f64> = train.iter().flat_map(|labelled| &labelled.series.values).copied().collect();
-    let observed: Vec<bool> = values.iter().map(|value| !value.is_nan()).collect();
-    let longest = train.iter().map(|labelled| labelled.series.values.len() / channels).max().unwrap_or(1);
-    Prepared {
-        length: length.unwrap_or(longest),
-        scaling: Scaling::fit(&values, &observed, channels),
-        gaps: observed.contains(&false),
-        classes: classes.to_vec(),
+    /// Example `index` of `part` on the scale of the network.
+    fn series(&self, part: Part, index: usize) -> Result<Scaled> {
+        let Example { file, index, .. } = self.part(part)[index];
+        Ok(self.encoder.scaled(self.files[file].file.values(index)?))
     }
 }
 
+/// What is learned from the training part.
+fn fit(
+    files: &[Labelled],
+    train: &[Example],
+    classes: Vec<String>,
+    length: Option<usize>,
+) -> Result<Prepared> {
+    let longest = train.iter().map(|&Example { file, index, .. }| files[file].file.steps(index)).max();
+    let values = || train.iter().map(|&Example { file, index, .. }| files[file].file.values(index));
+    let scaling = Scaling::over(files[0].file.channels, values)?;
+    let mut gaps = false;
+    for values in values() {
+        gaps |= values?.iter().any(|value| value.is_nan());
+    }
+    Ok(Prepared { length: length.or(longest).unwrap_or(1), scaling, gaps, classes })
+}
+
 /// What was cut, and what is missing.
-fn notes<'a>(series: impl Iterator<Item = &'a Labelled>, channels: usize, length: usize) -> Vec<String> {
+fn notes(files: &[Labelled], length: usize) -> Result<Vec<String>> {
     let (mut total, mut cut, mut gaps) = (0, 0, 0);
-    for Labelled { series, .. } in series {
-        total += 1;
-        cut += usize::from(series.values.len() > length * channels);
-        gaps += usize::from(series.values.iter().any(|value| value.is_nan()));
+    for Labelled { file, .. } in files {
+        for index in 0..file.heads.len() {
+            total += 1;
+            cut += usize::from(file.steps(index) > length);
+            gaps += usize::from(file.values(index)?.iter().any(|value| value.is_nan()));
+        }
     }
     let mut notes = Vec::new();
     if cut > 0 {
@@ -107,7 +121,7 @@ fn notes<'a>(series: impl Iterator<Item = &'a Labelled>, channels: usize, length
     if gaps > 0 {
         notes.push(format!("{gaps} of {total} series lack values, which are put on straight lines."));
     }
-    notes
+    Ok(notes)
 }
 
 impl OpenData for OpenLabelledSeries {
@@ -120,18 +134,17 @@ impl OpenData for OpenLabelledSeries {
     }
 
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
-        let all = self.part(part);
         let row = |&index: &usize| {
-            let mut series = all[index].series.clone();
+            let mut series = self.series(part, index)?;
             if let Some(Variation { seed, epoch }) = variation {
                 let mut random = stream(seed, Purpose::Example, epoch, index as u64);
                 let Scaled { values, observed } = &mut series;
                 self.config.augment.apply(values, observed, self.encoder.channels(), &mut random);
             }
-            series
+            Ok(series)
         };
-        let rows: Vec<Scaled> = indices.iter().map(row).collect();
-        let classes = indices.iter().map(|&index| all[index].class).collect();
+        let rows = indices.iter().map(row).collect::<Result<Vec<Scaled>>>()?;
+        let classes = indices.iter().map(|&index| self.part(part)[index].class).collect();
         Ok(self.encoder.batch(&rows, Targets::Classes(classes)))
     }
 
@@ -140,8 +153,8 @@ impl OpenData for OpenLabelledSeries {
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
-        let Scaled { values, .. } = &self.part(part)[index].series;
-        Ok(Exhibit::Png(drawing(values, self.encoder.channels())?))
+        let Scaled { values, .. } = self.series(part, index)?;
+        Ok(Exhibit::Png(drawing(&values, self.encoder.channels())?))
     }
 
     fn notes(&self) -> Vec<String> {

@@ -1,11 +1,13 @@
 //! What a `.ts` file holds, and how it would be read.
 
 use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{Places, Proposal, Purpose, Result, Setting};
 
-use super::source::Labelled;
+use super::source::{Found, Labelled};
 use super::{LabelledSeriesFiles, LabelledSeriesSource};
 
 /// The test file beside a training file: `X_TEST.ts` for `X_TRAIN.ts`.
@@ -24,9 +26,10 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     let files = LabelledSeriesFiles { train: path.to_owned(), test: test.clone() };
     // A source of files needs no place for sets.
     let found = LabelledSeriesSource::Files(files).read(&Places { data: path.to_owned() })?;
-    let steps = |labelled: &Labelled| labelled.series.values.len() / found.channels;
-    let longest = found.train.iter().map(steps).max().unwrap_or(1);
-    let shortest = found.train.iter().map(steps).min().unwrap_or(1);
+    let Labelled { file, names, classes, .. } = &found.train;
+    let (examples, channels) = (classes.len(), file.channels);
+    let steps = || (0..examples).map(|index| file.steps(index));
+    let (longest, shortest) = (steps().max().unwrap_or(1), steps().min().unwrap_or(1));
     // Long series become a few hundred tokens.
     let stem = if longest > 256 {
         let stride = longest / 128;
@@ -40,20 +43,20 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
         Some(test) => format!("{{ files = {{ train = {named}, test = {} }} }}", Setting::quoted(test)),
         None => format!("{{ files = {{ train = {named} }} }}"),
     };
-    let count = |class: &String| found.train.iter().filter(|labelled| labelled.label == *class).count();
-    let counts: Vec<usize> = found.classes.iter().map(count).collect();
-    let classes: Vec<String> =
-        found.classes.iter().zip(&counts).map(|(class, count)| format!("{class} {count}")).collect();
+    let count = |class: usize| classes.iter().filter(|of| **of == class).count();
+    let counts: Vec<usize> = (0..names.len()).map(count).collect();
+    let shown: Vec<String> =
+        names.iter().zip(&counts).map(|(class, count)| format!("{class} {count}")).collect();
     let seen = vec![
-        format!("{} series of {} classes: {}", found.train.len(), found.classes.len(), classes.join(", ")),
-        format!("{shortest} to {longest} steps of {} channels", found.channels),
+        format!("{examples} series of {} classes: {}", names.len(), shown.join(", ")),
+        format!("{shortest} to {longest} steps of {channels} channels"),
         match &found.test {
-            Some(test) => format!("a test part of its own: {} series", test.len()),
+            Some(test) => format!("a test part of its own: {} series", test.classes.len()),
             None => "no test part of its own: a share of each class will be kept for testing".to_owned(),
         },
     ];
     Ok(Some(Proposal {
-        warnings: warnings(&found.train, found.test.as_deref().unwrap_or_default(), &found.classes),
+        warnings: warnings(&found, &counts)?,
         seen,
         settings: vec![
             Setting::new(format!("source = {source}"), ""),
@@ -61,36 +64,43 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
             Setting::new("augment = { jitter = 0.03, scaling = 0.1 }", "or `slice`, `warp`"),
             stem,
         ],
-        purpose: Purpose::ClassifySeries { length: longest, channels: found.channels },
-        examples: found.train.len(),
+        purpose: Purpose::ClassifySeries { length: longest, channels },
+        examples,
         imbalance: Proposal::imbalance(counts.into_iter()),
     }))
 }
 
-fn warnings(train: &[Labelled], test: &[Labelled], classes: &[String]) -> Vec<String> {
+fn warnings(found: &Found, counts: &[usize]) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    for class in classes {
-        let count = train.iter().filter(|labelled| labelled.label == *class).count();
-        if count < 5 {
-            warnings.push(format!("class {class} has {count} series: too few to learn it from"));
+    for (class, count) in found.train.names.iter().zip(counts).filter(|(_, count)| **count < 5) {
+        warnings.push(format!("class {class} has {count} series: too few to learn it from"));
+    }
+    let hashes = RandomState::new();
+    let (mut known, mut gaps, mut again, mut leaked) = (HashSet::new(), false, 0, 0);
+    for (labelled, is_test) in std::iter::once((&found.train, false)).chain(found.test.iter().zip([true])) {
+        for index in 0..labelled.classes.len() {
+            let values = labelled.file.values(index)?;
+            gaps |= values.iter().any(|value| value.is_nan());
+            let bits: Vec<u64> = values.into_iter().map(f64::to_bits).collect();
+            let hash = hashes.hash_one(bits);
+            if is_test {
+                leaked += usize::from(known.contains(&hash));
+            } else {
+                again += usize::from(!known.insert(hash));
+            }
         }
     }
-    if train.iter().chain(test).any(|labelled| labelled.series.values.iter().any(|value| value.is_nan())) {
+    if gaps {
         warnings
             .push("values are missing: straight lines stand for them, and the network is told".to_owned());
     }
-    let bits = |labelled: &Labelled| -> Vec<u64> {
-        labelled.series.values.iter().map(|value| value.to_bits()).collect()
-    };
-    let known: HashSet<Vec<u64>> = train.iter().map(bits).collect();
-    if known.len() < train.len() {
-        warnings.push(format!("series that come again: {}", train.len() - known.len()));
+    if again > 0 {
+        warnings.push(format!("series that come again: {again}"));
     }
-    let leaked = test.iter().filter(|labelled| known.contains(&bits(labelled))).count();
     if leaked > 0 {
         warnings.push(format!("series in train and test, which make the test too easy: {leaked}"));
     }
-    warnings
+    Ok(warnings)
 }
 
 #[cfg(test)]

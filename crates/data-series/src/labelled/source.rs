@@ -1,13 +1,13 @@
 //! Where series with classes come from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ansatz_core::{Error, Places, Result};
 use ansatz_data::{Cache, catalogue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ts::{self, TsFile, TsSeries, wrong};
+use super::ts::{self, TsFile, wrong};
 
 /// Where series with classes come from: `source = "gun-point"`, or
 /// `source = { files = { train = "MINE_TRAIN.ts", test = "MINE_TEST.ts" } }`.
@@ -44,21 +44,44 @@ pub struct LabelledSeriesFiles {
     pub test: Option<PathBuf>,
 }
 
-/// A series with its class, and where it stands.
-#[derive(Debug, Clone)]
-pub(super) struct Labelled {
-    pub(super) series: TsSeries,
-    pub(super) label: String,
-    pub(super) place: String,
-}
-
 /// What a source holds: the test part is `None` where it is yet to be taken off.
 pub(super) struct Found {
-    pub(super) channels: usize,
-    /// In the order in which the header of the training file names them.
-    pub(super) classes: Vec<String>,
-    pub(super) train: Vec<Labelled>,
-    pub(super) test: Option<Vec<Labelled>>,
+    pub(super) train: Labelled,
+    pub(super) test: Option<Labelled>,
+}
+
+/// A file of series with a class each.
+pub(super) struct Labelled {
+    pub(super) file: TsFile,
+    /// The names of the classes, in the order of the file's header.
+    pub(super) names: Vec<String>,
+    /// The class of each series, by its place among the names.
+    pub(super) classes: Vec<usize>,
+    path: PathBuf,
+}
+
+impl Labelled {
+    fn read(path: PathBuf) -> Result<Self> {
+        let file = ts::read(&path)?;
+        let classes: Option<Vec<usize>> = file.heads.iter().map(|head| head.class).collect();
+        match (file.classes.clone(), classes) {
+            (Some(names), Some(classes)) => Ok(Self { file, names, classes, path }),
+            _ => {
+                let expected = "series with a class each: `@classLabel true` and their names";
+                Err(wrong(&path, "its series have no labels", expected, "give a file with labels"))
+            }
+        }
+    }
+
+    /// The name of the class of series `index`.
+    pub(super) fn label(&self, index: usize) -> &str {
+        &self.names[self.classes[index]]
+    }
+
+    /// Where series `index` stands.
+    pub(super) fn place(&self, index: usize) -> String {
+        format!("{}, line {}", self.path.display(), self.file.heads[index].line)
+    }
 }
 
 impl LabelledSeriesSource {
@@ -68,22 +91,14 @@ impl LabelledSeriesSource {
     /// When a file cannot be read, has no labels, or the two do not fit together.
     pub(super) fn read(&self, places: &Places) -> Result<Found> {
         let (train, test) = self.files(places)?;
-        let file = ts::read(&train)?;
-        let (channels, classes) = (file.channels, file.classes.clone().unwrap_or_default());
-        let train = labelled(file, &train)?;
-        let test = match test {
-            None => None,
-            Some(path) => {
-                let file = ts::read(&path)?;
-                if file.channels != channels {
-                    let problem = format!("its series have {} dimensions", file.channels);
-                    let expected = format!("{channels}, as those that are learned from");
-                    return Err(wrong(&path, problem, expected, "give the test file of the same set"));
-                }
-                Some(labelled(file, &path)?)
-            }
-        };
-        Ok(Found { channels, classes, train, test })
+        let train = Labelled::read(train)?;
+        let test = test.map(Labelled::read).transpose()?;
+        if let Some(test) = test.as_ref().filter(|test| test.file.channels != train.file.channels) {
+            let problem = format!("its series have {} dimensions", test.file.channels);
+            let expected = format!("{}, as those that are learned from", train.file.channels);
+            return Err(wrong(&test.path, problem, expected, "give the test file of the same set"));
+        }
+        Ok(Found { train, test })
     }
 
     /// The training and the test file.
@@ -105,16 +120,4 @@ impl LabelledSeriesSource {
             _ => Err(Error::Failed(format!("set `{name}` has no two parts"))),
         }
     }
-}
-
-/// The series of a file that must have labels.
-fn labelled(file: TsFile, path: &Path) -> Result<Vec<Labelled>> {
-    let with_label = |series: TsSeries| {
-        let label = series.label.clone()?;
-        Some(Labelled { place: format!("{}, line {}", path.display(), series.line), label, series })
-    };
-    file.series.into_iter().map(with_label).collect::<Option<_>>().ok_or_else(|| {
-        let expected = "series with a class each: `@classLabel true` and their names";
-        wrong(path, "its series have no labels", expected, "give a file with labels")
-    })
 }

@@ -1,29 +1,46 @@
 //! Files of series with classes in the format `.ts`, in which the UCR and UEA archives are published.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use ansatz_core::{Error, Result, nearest};
+use ansatz_core::{Error, Result, Spool, SpoolWriter, nearest};
 
-/// The series of a file.
-#[derive(Debug, Clone, PartialEq)]
+/// The series of a file, which need not fit into memory.
 pub(crate) struct TsFile {
     /// Values of a step, the same for all series.
     pub(crate) channels: usize,
     /// The classes that the header names, in its order; `None` where the series have no labels.
     pub(crate) classes: Option<Vec<String>>,
     /// In the order of the file, at least one.
-    pub(crate) series: Vec<TsSeries>,
+    pub(crate) heads: Vec<Head>,
+    /// The values of each.
+    values: Spool,
 }
 
-/// One series.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct TsSeries {
-    /// Step by step, `[steps × channels]`; NaN where a value is missing.
-    pub(crate) values: Vec<f64>,
-    /// Its class, in a file with labels.
-    pub(crate) label: Option<String>,
+/// What is told of a series besides its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Its class, in a file with labels, by its place in the header.
+    pub(crate) class: Option<usize>,
     /// Where it stands, counted from 1.
     pub(crate) line: usize,
+}
+
+impl TsFile {
+    /// The values of series `index`, step by step, `[steps × channels]`; NaN where one is missing.
+    ///
+    /// # Errors
+    /// When a temporary file cannot be read.
+    pub(crate) fn values(&self, index: usize) -> Result<Vec<f64>> {
+        let bytes = self.values.row(index)?;
+        Ok(bytes.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value)).collect())
+    }
+
+    /// The steps of series `index`.
+    pub(crate) fn steps(&self, index: usize) -> usize {
+        self.values.length(index) as usize / size_of::<f64>() / self.channels
+    }
 }
 
 /// The keys of a header, in lower case, without their `@`.
@@ -72,42 +89,39 @@ fn wrong_line(path: &Path, line: usize, problem: &str, expected: impl Into<Strin
 /// # Errors
 /// When it cannot be read, or is not what its header says; with the line.
 pub(crate) fn read(path: &Path) -> Result<TsFile> {
-    let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
-    // Remarks in a header are of any encoding; a number is ASCII in all of them.
-    let text = String::from_utf8_lossy(&bytes);
-    let mut lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| {
-        // Remarks and empty lines say nothing.
-        !line.is_empty() && !line.starts_with(['#', '%'])
-    });
+    let file = File::open(path).map_err(Error::file(path, "read"))?;
     let mut header = Header::default();
-    let mut begun = false;
-    for (number, line) in lines.by_ref() {
-        if header.take_in(path, number, line)? {
-            begun = true;
-            break;
+    let (mut begun, mut heads, mut values) = (false, Vec::new(), SpoolWriter::default());
+    for (number, line) in (1..).zip(BufReader::new(file).split(b'\n')) {
+        let line = line.map_err(Error::file(path, "read"))?;
+        // Remarks in a header are of any encoding; a number is ASCII in all of them.
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim();
+        // Remarks and empty lines say nothing.
+        if line.is_empty() || line.starts_with(['#', '%']) {
+            continue;
         }
+        if !begun {
+            begun = header.take_in(path, number, line)?;
+            if begun && header.labelled.is_none() {
+                let expected = "`@classLabel true` and the names of the classes, or `@classLabel false`";
+                let problem = "its header says nothing of classes";
+                return Err(wrong(path, problem, expected, "add the line to the header"));
+            }
+            continue;
+        }
+        let (class, row) = header.series(path, number, line)?;
+        heads.push(Head { class, line: number });
+        values.push(&row.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
     }
     let a_file = "a header that ends with @data, and a series in each line behind it";
     if !begun {
         return Err(wrong(path, "it has no line @data", a_file, "give a whole .ts file"));
     }
-    let Some(labelled) = header.labelled else {
-        let expected = "`@classLabel true` and the names of the classes, or `@classLabel false`";
-        return Err(wrong(
-            path,
-            "its header says nothing of classes",
-            expected,
-            "add the line to the header",
-        ));
-    };
-    let mut series: Vec<TsSeries> = Vec::new();
-    for (number, line) in lines {
-        series.push(header.series(path, number, line, labelled)?);
-    }
-    let (Some(channels), false) = (header.channels, series.is_empty()) else {
+    let (Some(channels), false) = (header.channels, heads.is_empty()) else {
         return Err(wrong(path, "it has no series behind @data", a_file, "give another file"));
     };
-    Ok(TsFile { channels, classes: header.classes, series })
+    Ok(TsFile { channels, classes: header.classes, heads, values: values.finish()? })
 }
 
 impl Header {
@@ -164,23 +178,25 @@ impl Header {
         Ok(false)
     }
 
-    /// A line of data: dimensions parted by `:`, values by `,`, the label behind the last `:`.
-    fn series(&mut self, path: &Path, number: usize, line: &str, labelled: bool) -> Result<TsSeries> {
+    /// The class and the values of a line of data: dimensions parted by `:`, values by `,`, the label behind the last
+    /// `:`.
+    fn series(&mut self, path: &Path, number: usize, line: &str) -> Result<(Option<usize>, Vec<f64>)> {
         let wrong = |problem: String, expected: String| wrong_line(path, number, &problem, expected);
-        let (dimensions, label) = if labelled {
-            let (dimensions, label) = line.rsplit_once(':').ok_or_else(|| {
-                wrong("has no label".to_owned(), "values, a colon, and the name of a class".to_owned())
-            })?;
-            (dimensions, Some(label.trim()))
-        } else {
-            (line, None)
+        let (dimensions, class) = match &self.classes {
+            None => (line, None),
+            Some(classes) => {
+                let (dimensions, label) = line.rsplit_once(':').ok_or_else(|| {
+                    let expected = "values, a colon, and the name of a class";
+                    wrong("has no label".to_owned(), expected.to_owned())
+                })?;
+                let label = label.trim();
+                let class = classes.iter().position(|class| class == label).ok_or_else(|| {
+                    let expected = format!("one of {}, which the header names", classes.join(", "));
+                    wrong(format!("has the label `{label}`"), expected)
+                })?;
+                (dimensions, Some(class))
+            }
         };
-        if let (Some(label), Some(classes)) = (label, &self.classes)
-            && !classes.iter().any(|class| class == label)
-        {
-            let expected = format!("one of {}, which the header names", classes.join(", "));
-            return Err(wrong(format!("has the label `{label}`"), expected));
-        }
         let channels: Vec<Vec<f64>> = dimensions
             .split(':')
             .map(|dimension| {
@@ -221,7 +237,7 @@ impl Header {
             return Err(wrong("has missing values alone".to_owned(), "at least one number".to_owned()));
         }
         let values = (0..steps).flat_map(|step| channels.iter().map(move |channel| channel[step]));
-        Ok(TsSeries { values: values.collect(), label: label.map(str::to_owned), line: number })
+        Ok((class, values.collect()))
     }
 }
 
@@ -249,7 +265,7 @@ mod tests {
     }
 
     fn message(text: &str) -> String {
-        of(text).unwrap_err().to_string()
+        of(text).err().expect("it is wrong").to_string()
     }
 
     #[test]
@@ -257,19 +273,22 @@ mod tests {
         let text = "# a remark\n@problemName Two\n@univariate false\n@dimensions 2\n@equalLength false\n\
                     @classLabel true no yes\n@data\n1,2.5,?:3,4e1,5:no\n\n6,7:8,NaN:yes\n";
         let file = of(text).unwrap();
-        assert_eq!((file.channels, file.series.len()), (2, 2));
+        assert_eq!((file.channels, file.heads.len()), (2, 2));
         assert_eq!(file.classes.as_deref(), Some(&["no".to_owned(), "yes".to_owned()][..]));
-        let [first, second] = &file.series[..] else { unreachable!() };
-        assert_eq!(first.values[..4], [1.0, 3.0, 2.5, 40.0]);
-        assert!(first.values[4].is_nan() && first.values[5] == 5.0 && second.values[3].is_nan());
-        assert_eq!((first.label.as_deref(), first.line, second.line), (Some("no"), 8, 10));
+        let [first, second] = [0, 1].map(|index| file.values(index).unwrap());
+        assert_eq!(first[..4], [1.0, 3.0, 2.5, 40.0]);
+        assert!(first[4].is_nan() && first[5] == 5.0 && second[3].is_nan());
+        assert_eq!([0, 1].map(|index| file.steps(index)), [3, 2]);
+        let head = |class, line| Head { class: Some(class), line };
+        assert_eq!(file.heads, [head(0, 8), head(1, 10)]);
     }
 
     #[test]
     fn a_file_may_have_no_labels() {
         let file = of("@classLabel false\n@DATA\n1,2\n").unwrap();
-        assert_eq!((file.classes, file.channels), (None, 1));
-        assert_eq!(file.series, [TsSeries { values: vec![1.0, 2.0], label: None, line: 3 }]);
+        assert_eq!((&file.classes, file.channels), (&None, 1));
+        assert_eq!(file.heads, [Head { class: None, line: 3 }]);
+        assert_eq!(file.values(0).unwrap(), [1.0, 2.0]);
     }
 
     #[test]

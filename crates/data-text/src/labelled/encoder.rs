@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Codec, ConfigError, Encoder, Error, Preparation, Result, Sentence, Target,
-    Targets, Variation,
+    Batch, BoxedStem, Build, Codec, ConfigError, Encoder, Error, FileBatches, Preparation, Result, Sentence,
+    Target, Targets, Variation,
 };
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
@@ -220,10 +220,11 @@ impl Encoder for LabelledTextEncoder {
         text_files(path)
     }
 
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
         let sentence = self.tokens(&String::from_utf8_lossy(&bytes))?;
-        Ok(Batch { examples: 1, inputs: self.inputs(&sentence.tokens), targets: Targets::Unknown })
+        let inputs = self.inputs(&sentence.tokens);
+        Ok(FileBatches::alone(Batch { examples: 1, inputs, targets: Targets::Unknown }))
     }
 }
 

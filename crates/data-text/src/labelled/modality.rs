@@ -8,8 +8,8 @@ use ansatz_core::{
 };
 use burn::tensor::TensorData;
 
-use super::token_rows::{TokenRows, TokenRowsWriter};
 use super::{LabelledSource, LabelledTextConfig, LabelledTextEncoder};
+use crate::token_rows::{TokenRows, TokenRowsWriter};
 
 impl LabelledTextConfig {
     /// Refuses what belongs to the example as a whole.

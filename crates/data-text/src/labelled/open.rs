@@ -9,8 +9,8 @@ use ansatz_data::{Division, LabelSets, Labels, Purpose, stream};
 use rand::RngExt;
 
 use super::source::{Found, labels_of, text_of};
-use super::token_rows::{TokenRows, TokenRowsWriter};
 use super::{LabelledTextConfig, LabelledTextEncoder};
+use crate::token_rows::{TokenRows, TokenRowsWriter};
 
 /// A part of the texts, and what each is labelled with.
 struct Texts {

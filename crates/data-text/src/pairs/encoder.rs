@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Codec, Encoder, Error, Preparation, Prompt, Result, Sentence, Target, Targets,
+    Batch, BoxedStem, Build, Codec, Encoder, Error, FileBatches, Preparation, Prompt, Result, Sentence,
+    Target, Targets,
 };
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,7 @@ impl PairsEncoder {
     }
 
     /// Pairs as a batch; rows shorter than the longest are padded behind, and masked.
-    pub(super) fn batch(&self, pairs: &[&Pair]) -> Batch {
+    pub(super) fn batch(&self, pairs: &[Pair]) -> Batch {
         let apart = self.config.layout == Layout::Apart;
         let before = |pair: &Pair| if apart { Vec::new() } else { pair.source.clone() };
         let read: Vec<Vec<u32>> =
@@ -207,7 +208,7 @@ impl Codec for PairsEncoder {
             Layout::Apart => vec![self.begin],
             Layout::Row => [&pair.source[..], &[self.begin]].concat(),
         };
-        Ok(Prompt { tokens, inputs: self.batch(&[&pair]).inputs })
+        Ok(Prompt { tokens, inputs: self.batch(&[pair]).inputs })
     }
 
     fn answers(&self) -> bool {
@@ -258,11 +259,11 @@ impl Encoder for PairsEncoder {
         text_files(path)
     }
 
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
         let source = self.source(text.trim_end(), &path.display().to_string())?;
-        let batch = self.batch(&[&Pair { source, target: Vec::new() }]);
-        Ok(Batch { targets: Targets::Unknown, ..batch })
+        let batch = self.batch(&[Pair { source, target: Vec::new() }]);
+        Ok(FileBatches::alone(Batch { targets: Targets::Unknown, ..batch }))
     }
 }
 
@@ -284,13 +285,14 @@ mod tests {
     fn a_target_is_asked_one_behind_and_a_source_never() {
         let long = Pair { source: vec![1, 2, 3], target: vec![4, 5] };
         let short = Pair { source: vec![6], target: vec![] };
-        let Batch { inputs, targets, .. } = encoder(Layout::Apart).batch(&[&long, &short]);
+        let pairs = [long, short];
+        let Batch { inputs, targets, .. } = encoder(Layout::Apart).batch(&pairs);
         assert_eq!(whole(&inputs, TOKENS), [256, 4, 5, 256, 0, 0]);
         assert_eq!(whole(&inputs, MASK), [1, 1, 1, 1, 0, 0]);
         assert_eq!(whole(&inputs, SOURCE), [1, 2, 3, 6, 0, 0]);
         assert_eq!(whole(&inputs, SOURCE_MASK), [1, 1, 1, 1, 0, 0]);
         assert_eq!(targets, Targets::Tokens([Some(4), Some(5), Some(257), Some(257), None, None].into()));
-        let Batch { inputs, targets, .. } = encoder(Layout::Row).batch(&[&long, &short]);
+        let Batch { inputs, targets, .. } = encoder(Layout::Row).batch(&pairs);
         assert_eq!(whole(&inputs, TOKENS), [1, 2, 3, 256, 4, 5, 6, 256, 0, 0, 0, 0]);
         let asked = [None, None, None, Some(4), Some(5), Some(257), None, Some(257), None, None, None, None];
         assert_eq!(targets, Targets::Tokens(asked.into()));

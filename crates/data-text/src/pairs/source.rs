@@ -1,5 +1,7 @@
 //! Where pairs of texts come from.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{ConfigError, Error, Result};
@@ -44,17 +46,14 @@ impl PairSource {
         }
     }
 
-    /// All pairs, in order.
+    /// Gives `each` all pairs, in order.
     ///
     /// # Errors
-    /// When a file cannot be read, or a line is no pair.
-    pub(crate) fn read(&self) -> Result<Vec<Texts>> {
+    /// When a file cannot be read, a line is no pair, or what `each` says.
+    pub(crate) fn read(&self, mut each: impl FnMut(Texts) -> Result<()>) -> Result<()> {
         match self {
-            Self::Files(paths) => {
-                let nested: Result<Vec<_>> = paths.iter().map(|path| pairs_of(path)).collect();
-                Ok(nested?.into_iter().flatten().collect())
-            }
-            Self::Reversed(words) => Ok((0..*words).map(reversed).collect()),
+            Self::Files(paths) => paths.iter().try_for_each(|path| pairs_of(path, &mut each)),
+            Self::Reversed(words) => (0..*words).map(reversed).try_for_each(each),
         }
     }
 }
@@ -66,16 +65,17 @@ fn reversed(index: usize) -> Texts {
     Texts { target: source.chars().rev().collect(), source, place: format!("pair {}", index + 1) }
 }
 
-fn pairs_of(path: &Path) -> Result<Vec<Texts>> {
-    let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
-    let mut pairs = Vec::new();
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+fn pairs_of(path: &Path, each: &mut impl FnMut(Texts) -> Result<()>) -> Result<()> {
+    let file = File::open(path).map_err(Error::file(path, "read"))?;
+    let mut none = true;
+    for (index, line) in BufReader::new(file).split(b'\n').enumerate() {
+        let line = line.map_err(Error::file(path, "read"))?;
         let place = format!("{}, line {}", path.display(), index + 1);
         let refused = |problem: String| {
             let expected = "a source, a tab and a target, in UTF-8";
             Error::input(&place, problem, expected, "mend or remove the line")
         };
-        let text = std::str::from_utf8(line)
+        let text = std::str::from_utf8(&line)
             .map_err(|error| refused(format!("byte {} is no UTF-8", error.valid_up_to() + 1)))?;
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
@@ -85,28 +85,38 @@ fn pairs_of(path: &Path) -> Result<Vec<Texts>> {
         match fields[..] {
             [source, target] if !source.is_empty() => {
                 let [source, target] = [source, target].map(str::to_owned);
-                pairs.push(Texts { source, target, place });
+                none = false;
+                each(Texts { source, target, place })?;
             }
             [_, _] => return Err(refused("the source is empty".to_owned())),
             _ => return Err(refused(format!("it has {} tabs", fields.len() - 1))),
         }
     }
-    if pairs.is_empty() {
+    if none {
         let expected = "lines of a source, a tab and a target";
         return Err(Error::input(path.display(), "it holds no pair", expected, "give another file"));
     }
-    Ok(pairs)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all(source: &PairSource) -> Result<Vec<Texts>> {
+        let mut pairs = Vec::new();
+        source.read(|pair| {
+            pairs.push(pair);
+            Ok(())
+        })?;
+        Ok(pairs)
+    }
+
     fn read(bytes: &[u8]) -> Result<Vec<[String; 2]>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairs.tsv");
         std::fs::write(&path, bytes).unwrap();
-        let pairs = PairSource::Files(vec![path]).read()?;
+        let pairs = all(&PairSource::Files(vec![path]))?;
         Ok(pairs.into_iter().map(|pair| [pair.source, pair.target]).collect())
     }
 
@@ -128,13 +138,13 @@ mod tests {
             let message = read(bytes).unwrap_err().to_string();
             assert!(message.contains(problem), "{message}");
         }
-        let absent = PairSource::Files(vec!["no-such-pairs.tsv".into()]).read();
+        let absent = all(&PairSource::Files(vec!["no-such-pairs.tsv".into()]));
         assert!(absent.unwrap_err().to_string().contains("no-such-pairs.tsv"));
     }
 
     #[test]
     fn made_up_words_are_always_the_same() {
-        let (few, many) = (PairSource::Reversed(3).read().unwrap(), PairSource::Reversed(9).read().unwrap());
+        let (few, many) = (all(&PairSource::Reversed(3)).unwrap(), all(&PairSource::Reversed(9)).unwrap());
         assert_eq!(few, many[..3]);
         for Texts { source, target, .. } in many {
             assert!((3..=12).contains(&source.len()), "{source}");

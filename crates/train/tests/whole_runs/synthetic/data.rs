@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Component, DataModel, Encoder, Error, Exhibit, FeatureSpec, Features, Inputs,
-    Layer, OpenData, Part, Places, Preparation, Result, Stem, Target, Targets, Variation,
+    Batch, BoxedStem, Build, Component, DataModel, Encoder, Error, Exhibit, FeatureSpec, Features,
+    FileBatches, Inputs, Layer, OpenData, Part, Places, Preparation, Result, Stem, Target, Targets,
+    Variation,
 };
 use ansatz_data::{Purpose, stream};
 use burn::module::Module;
@@ -129,7 +130,7 @@ impl Encoder for BlobEncoder {
         Ok(vec![path.to_owned()])
     }
 
-    fn encode(&self, path: &Path) -> Result<Batch> {
+    fn encode(&self, path: &Path) -> Result<FileBatches<'_>> {
         Err(Error::Failed(format!("{}: points are made up, not read", path.display())))
     }
 }

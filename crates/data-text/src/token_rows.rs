@@ -3,37 +3,37 @@
 use ansatz_core::{Result, Spool, SpoolWriter};
 
 /// Rows of tokens; an empty one where there is no text.
-pub(super) struct TokenRows(Spool);
+pub(crate) struct TokenRows(Spool);
 
 /// Writes [`TokenRows`].
 #[derive(Default)]
-pub(super) struct TokenRowsWriter(SpoolWriter);
+pub(crate) struct TokenRowsWriter(SpoolWriter);
 
 impl TokenRowsWriter {
     /// Writes the tokens of the next text.
-    pub(super) fn push(&mut self, tokens: &[u32]) -> Result<()> {
+    pub(crate) fn push(&mut self, tokens: &[u32]) -> Result<()> {
         let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
         self.0.push(&bytes)
     }
 
-    pub(super) fn finish(self) -> Result<TokenRows> {
+    pub(crate) fn finish(self) -> Result<TokenRows> {
         self.0.finish().map(TokenRows)
     }
 }
 
 impl TokenRows {
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether the row `index` has tokens.
-    pub(super) fn is_present(&self, index: usize) -> bool {
+    pub(crate) fn is_present(&self, index: usize) -> bool {
         self.0.length(index) > 0
     }
 
     /// The tokens of row `index`, if it has any.
-    pub(super) fn get(&self, index: usize) -> Result<Option<Vec<u32>>> {
+    pub(crate) fn get(&self, index: usize) -> Result<Option<Vec<u32>>> {
         let bytes = self.0.row(index)?;
         let token = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
         let tokens: Vec<u32> = bytes.as_chunks().0.iter().map(token).collect();
