@@ -25,8 +25,8 @@ pub use config::SeriesConfig;
 pub use encoder::SeriesEncoder;
 pub use instance::InstanceNorm;
 pub use labelled::{
-    LabelledSeriesConfig, LabelledSeriesEncoder, LabelledSeriesFiles, LabelledSeriesSource,
-    OpenLabelledSeries, Padding, SeriesAugment, SeriesScale,
+    HydraConfig, KernelsConfig, LabelledSeriesConfig, LabelledSeriesEncoder, LabelledSeriesFiles,
+    LabelledSeriesSource, MiniRocketConfig, OpenLabelledSeries, Padding, SeriesAugment, SeriesScale,
 };
 pub use open::OpenSeries;
 pub use scaling::Scaling;

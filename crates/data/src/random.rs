@@ -27,6 +27,8 @@ pub enum Purpose {
     Modality = 7,
     /// Which examples of each class come in an epoch.
     Balance = 8,
+    /// Kernels that are not trained.
+    Kernel = 9,
 }
 
 /// The stream of random numbers for one purpose at one place of a run.

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::recognise::recognise;
-use super::{LabelledSeriesEncoder, LabelledSeriesSource, OpenLabelledSeries, SeriesAugment};
+use super::{KernelsConfig, LabelledSeriesEncoder, LabelledSeriesSource, OpenLabelledSeries, SeriesAugment};
 use crate::StemConfig;
 
 /// Series with a class each.
@@ -39,6 +39,11 @@ pub struct LabelledSeriesConfig {
     /// How a series becomes tokens. Patches hold all channels (`layout = "together"`) or are a picture with a row for
     /// each (`layout = "grid"`).
     pub stem: StemConfig,
+    /// Kernels that nobody trains, in the place of a stem: a series is then one token of their responses, and what is
+    /// left to learn, by the backbone `mlp` perhaps, can be linear. Strong where examples are few. What a series lacks
+    /// behind its end is read as zeros.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<KernelsConfig>,
 }
 
 /// What stands behind series that are shorter than the longest.
@@ -77,6 +82,7 @@ impl Default for LabelledSeriesConfig {
             validation: Share::Fraction(0.0),
             split_seed: 0,
             stem: StemConfig::default(),
+            kernels: None,
         }
     }
 }
@@ -99,6 +105,13 @@ impl Component for LabelledSeriesConfig {
         if self.stem.is_apart() {
             let problem = "channels that are apart would each have a class of their own";
             return Err(ConfigError::value("stem.patches.layout", problem, "\"together\" or \"grid\""));
+        }
+        if let Some(kernels) = &self.kernels {
+            kernels.check().map_err(|error| error.under("kernels"))?;
+            if self.stem != StemConfig::default() {
+                let problem = "kernels make the token of a series";
+                return Err(ConfigError::value("stem", problem, "data.kernels or data.stem, not both"));
+            }
         }
         self.augment.check().map_err(|error| error.under("augment"))
     }
@@ -138,6 +151,12 @@ mod tests {
             ("augment = { warp = 0.9 }", "augment.warp"),
             ("augment = { slice = 0.0 }", "augment.slice"),
             ("stem = { patches = { length = 4 } }", "stem.patches.layout"),
+            ("kernels = {}", "kernels.mini_rocket"),
+            ("kernels = { mini_rocket = { features = 83 } }", "kernels.mini_rocket.features"),
+            ("kernels = { mini_rocket = { dilations = 0 } }", "kernels.mini_rocket.dilations"),
+            ("kernels = { hydra = { groups = 3 } }", "kernels.hydra.groups"),
+            ("kernels = { hydra = { kernels = 1 } }", "kernels.hydra.kernels"),
+            ("kernels = { hydra = {} }\nstem = 'channels'", "stem"),
             ("length = 3\nstem = { patches = { length = 4, layout = 'grid' } }", "stem.patches.length"),
         ] {
             let said = message(text);

@@ -8,6 +8,7 @@ use ansatz_core::{
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
+use super::kernels::{Fitted, Kernels};
 use super::ts::{self, wrong};
 use super::{LabelledSeriesConfig, Padding, SeriesScale};
 use crate::source::files_ending;
@@ -25,6 +26,9 @@ pub(super) struct Prepared {
     pub(super) gaps: bool,
     /// Names of the classes, in the order of their indices.
     pub(super) classes: Vec<String>,
+    /// What was learned of the responses of kernels, where there are kernels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) kernels: Option<Fitted>,
 }
 
 /// Fitted preprocessing of series with classes.
@@ -33,6 +37,7 @@ pub struct LabelledSeriesEncoder {
     prepared: Prepared,
     config: LabelledSeriesConfig,
     target: Target,
+    kernels: Option<Kernels>,
 }
 
 /// A series on the scale of the network, not longer than it reads.
@@ -47,7 +52,13 @@ pub(super) struct Scaled {
 impl LabelledSeriesEncoder {
     pub(super) fn new(prepared: Prepared, config: &LabelledSeriesConfig) -> Self {
         let target = Target::Classes { names: prepared.classes.clone() };
-        Self { prepared, config: config.clone(), target }
+        Self { prepared, config: config.clone(), target, kernels: None }
+    }
+
+    /// The same with kernels, and what was learned of their responses.
+    pub(super) fn with_kernels(mut self, kernels: Kernels, fitted: Fitted) -> Self {
+        self.prepared.kernels = Some(fitted);
+        Self { kernels: Some(kernels), ..self }
     }
 
     /// From what a run kept.
@@ -65,7 +76,16 @@ impl LabelledSeriesEncoder {
         if channels == 0 || prepared.length == 0 || !prepared.scaling.fits(channels) {
             return Err(damaged("length and scale are no figures of series".to_owned()));
         }
-        Ok(Self::new(prepared, config))
+        let fitted = prepared.kernels.clone();
+        let encoder = Self::new(prepared, config);
+        match (&config.kernels, fitted) {
+            (None, None) => Ok(encoder),
+            (Some(kernels), Some(fitted)) => {
+                let kernels = Kernels::new(kernels, encoder.length(), channels)?;
+                Ok(encoder.with_kernels(kernels.with(&fitted).map_err(damaged)?, fitted))
+            }
+            _ => Err(damaged("the kernels are those of another config".to_owned())),
+        }
     }
 
     /// Steps that are read.
@@ -101,8 +121,21 @@ impl LabelledSeriesEncoder {
         Scaled { values: values.iter().enumerate().map(scale).collect(), observed }
     }
 
+    /// Responses of kernels as the inputs of a batch: each series is one token.
+    pub(super) fn batch_of_responses(&self, responses: &[Vec<f32>], targets: Targets) -> Batch {
+        let scaled = |fitted: &Fitted| responses.iter().flat_map(|row| fitted.scaled(row)).collect();
+        let values: Vec<f32> = self.prepared.kernels.as_ref().map_or(Vec::new(), scaled);
+        let examples = responses.len();
+        let shape = [examples, 1, values.len() / examples.max(1)];
+        Batch { examples, inputs: vec![(VALUES.to_owned(), TensorData::new(values, shape))], targets }
+    }
+
     /// Series as the inputs of a batch, what is shorter padded behind.
     pub(super) fn batch(&self, rows: &[Scaled], targets: Targets) -> Batch {
+        if let Some(kernels) = &self.kernels {
+            let responses: Vec<Vec<f32>> = rows.iter().map(|row| kernels.respond(&row.values)).collect();
+            return self.batch_of_responses(&responses, targets);
+        }
         let (examples, length, channels) = (rows.len(), self.length(), self.channels());
         let width = length * channels;
         let padded = |row: &[f32]| {
@@ -175,6 +208,10 @@ impl Encoder for LabelledSeriesEncoder {
     }
 
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
+        if let Some(kernels) = &self.kernels {
+            let shape = SeriesShape { length: 1, channels: kernels.count(), marks: 0 };
+            return self.config.stem.init(shape, InstanceNorm::None, width, build.device);
+        }
         let channels = self.channels();
         let marks = if self.prepared.gaps { channels } else { 0 };
         let stem = &self.config.stem;
@@ -228,6 +265,7 @@ mod tests {
             scaling: Scaling { mean: vec![1.0, 0.0], deviation: vec![2.0, 1.0] },
             gaps: true,
             classes: vec!["no".to_owned(), "yes".to_owned()],
+            kernels: None,
         };
         LabelledSeriesEncoder::new(prepared, &config)
     }

@@ -1,12 +1,16 @@
 //! Labelled series, read, divided and brought to one scale.
 
-use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
+use ansatz_core::{
+    Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Spool, SpoolWriter, Targets, Variation,
+};
 use ansatz_data::{Division, Purpose, stream};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::drawing::drawing;
 use super::encoder::{Prepared, Scaled};
+use super::kernels::Kernels;
 use super::source::{Found, Labelled};
-use super::{LabelledSeriesConfig, LabelledSeriesEncoder};
+use super::{LabelledSeriesConfig, LabelledSeriesEncoder, SeriesAugment};
 use crate::Scaling;
 
 /// A series with its class, and where it is.
@@ -22,6 +26,8 @@ pub struct OpenLabelledSeries {
     encoder: LabelledSeriesEncoder,
     config: LabelledSeriesConfig,
     files: Vec<Labelled>,
+    /// The responses of kernels to the series of each file, where there are kernels.
+    responses: Vec<Spool>,
     /// Training, validation and test.
     parts: [Vec<Example>; 3],
     notes: Vec<String>,
@@ -67,9 +73,27 @@ impl OpenLabelledSeries {
         let parts = Division::stratified(&of(&rest), config.validation, config.split_seed)?;
         let (train, validation) = parts.divide(rest);
         let prepared = fit(&files, &train, classes, config.length)?;
-        let notes = notes(&files, prepared.length)?;
-        let encoder = LabelledSeriesEncoder::new(prepared, config);
-        Ok(Self { encoder, config: config.clone(), files, parts: [train, validation, test], notes })
+        let mut notes = notes(&files, prepared.length)?;
+        let mut encoder = LabelledSeriesEncoder::new(prepared, config);
+        let mut responses = Vec::new();
+        if let Some(kernels) = &config.kernels {
+            let mut kernels = Kernels::new(kernels, encoder.length(), encoder.channels())?;
+            let values =
+                |file: usize, index: usize| Ok(encoder.scaled(files[file].file.values(index)?).values);
+            kernels.fit(train.len(), |place| values(train[place].file, train[place].index))?;
+            for (file, labelled) in files.iter().enumerate() {
+                responses.push(respond(&kernels, labelled.classes.len(), |index| values(file, index))?);
+            }
+            let learned = || train.iter().map(|&Example { file, index, .. }| floats(&responses[file], index));
+            let fitted = kernels.fitted(learned)?;
+            notes.push(format!(
+                "each series is read as {} responses of kernels, which are not trained.",
+                kernels.count()
+            ));
+            encoder = encoder.with_kernels(kernels, fitted);
+        }
+        let parts = [train, validation, test];
+        Ok(Self { encoder, config: config.clone(), files, responses, parts, notes })
     }
 
     fn part(&self, part: Part) -> &[Example] {
@@ -87,6 +111,37 @@ impl OpenLabelledSeries {
     }
 }
 
+/// The responses to `count` series, each of which `values` reads.
+fn respond(
+    kernels: &Kernels,
+    count: usize,
+    values: impl Fn(usize) -> Result<Vec<f32>> + Sync,
+) -> Result<Spool> {
+    /// Series that are looked at before their responses are written.
+    const AT_ONCE: usize = 256;
+    let mut written = SpoolWriter::default();
+    for first in (0..count).step_by(AT_ONCE) {
+        let some = first..count.min(first + AT_ONCE);
+        let rows: Vec<Result<Vec<u8>>> = some
+            .into_par_iter()
+            .map(|index| {
+                let responses = kernels.respond(&values(index)?);
+                Ok(responses.iter().flat_map(|response| response.to_le_bytes()).collect())
+            })
+            .collect();
+        for row in rows {
+            written.push(&row?)?;
+        }
+    }
+    written.finish()
+}
+
+/// The responses to series `index` of a file.
+fn floats(responses: &Spool, index: usize) -> Result<Vec<f32>> {
+    let bytes = responses.row(index)?;
+    Ok(bytes.as_chunks().0.iter().map(|response| f32::from_le_bytes(*response)).collect())
+}
+
 /// What is learned from the training part.
 fn fit(
     files: &[Labelled],
@@ -101,7 +156,7 @@ fn fit(
     for values in values() {
         gaps |= values?.iter().any(|value| value.is_nan());
     }
-    Ok(Prepared { length: length.or(longest).unwrap_or(1), scaling, gaps, classes })
+    Ok(Prepared { length: length.or(longest).unwrap_or(1), scaling, gaps, classes, kernels: None })
 }
 
 /// What was cut, and what is missing.
@@ -134,6 +189,18 @@ impl OpenData for OpenLabelledSeries {
     }
 
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
+        let classes = indices.iter().map(|&index| self.part(part)[index].class).collect();
+        let targets = Targets::Classes(classes);
+        // Series that do not vary have their responses already.
+        let is_varied = variation.is_some() && self.config.augment != SeriesAugment::default();
+        if !self.responses.is_empty() && !is_varied {
+            let row = |&index: &usize| {
+                let Example { file, index, .. } = self.part(part)[index];
+                floats(&self.responses[file], index)
+            };
+            let rows = indices.iter().map(row).collect::<Result<Vec<_>>>()?;
+            return Ok(self.encoder.batch_of_responses(&rows, targets));
+        }
         let row = |&index: &usize| {
             let mut series = self.series(part, index)?;
             if let Some(Variation { seed, epoch }) = variation {
@@ -144,8 +211,7 @@ impl OpenData for OpenLabelledSeries {
             Ok(series)
         };
         let rows = indices.iter().map(row).collect::<Result<Vec<Scaled>>>()?;
-        let classes = indices.iter().map(|&index| self.part(part)[index].class).collect();
-        Ok(self.encoder.batch(&rows, Targets::Classes(classes)))
+        Ok(self.encoder.batch(&rows, targets))
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
@@ -215,6 +281,54 @@ mod tests {
         assert_eq!(real.clone().try_to_vec::<i64>().unwrap(), [1, 1, 1, 1, 1, 0]);
         let notes = data.notes().join(" ");
         assert!(notes.contains("1 of 4 series are longer than 3") && notes.contains("1 of 4 series lack"));
+    }
+
+    #[test]
+    fn kernels_answer_to_a_series_as_to_the_same_series_in_a_file() {
+        let kernels = super::super::KernelsConfig {
+            mini_rocket: Some(super::super::MiniRocketConfig { features: 168, dilations: 2 }),
+            hydra: Some(super::super::HydraConfig { groups: 2, kernels: 3 }),
+        };
+        let config = LabelledSeriesConfig { kernels: Some(kernels), ..Default::default() };
+        let row = |index: usize| -> String {
+            let values: Vec<String> = (0..30).map(|at| ((at * (index + 2)) % 9).to_string()).collect();
+            format!("{}:{}\n", values.join(","), ["up", "down"][index % 2])
+        };
+        let [train, test]: [String; 2] = [0..12, 12..15].map(|rows| rows.map(row).collect());
+        let data = open(&train, Some(&test), config.clone()).unwrap();
+        let batch = data.batch(Part::Test, &[0, 1, 2], None).unwrap();
+        assert_eq!(batch.inputs[0].1.shape()[..], [3, 1, 168 + 2 * 2 * 2 * 3]);
+        let restored =
+            LabelledSeriesEncoder::restore(&data.encoder().preparation().unwrap(), &config).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.ts");
+        std::fs::write(&path, format!("@classLabel true up down\n@data\n{test}")).unwrap();
+        let read = restored.encode(&path).unwrap().next().expect("a batch").unwrap();
+        assert_eq!(read.inputs, batch.inputs);
+        let without = LabelledSeriesConfig { kernels: None, ..config.clone() };
+        assert!(LabelledSeriesEncoder::restore(&data.encoder().preparation().unwrap(), &without).is_err());
+        // Training series that vary are answered to as they are seen.
+        let augment = SeriesAugment { jitter: 0.5, ..Default::default() };
+        let varied = open(&train, Some(&test), LabelledSeriesConfig { augment, ..config }).unwrap();
+        let seen = |data: &OpenLabelledSeries, variation| {
+            data.batch(Part::Train, &[3], variation).unwrap().inputs[0].1.clone()
+        };
+        let epoch = Some(Variation { seed: 1, epoch: 0 });
+        assert_eq!(seen(&data, epoch), seen(&data, None));
+        assert_eq!(seen(&varied, None), seen(&data, None));
+        assert_ne!(seen(&varied, epoch), seen(&data, None));
+        let short = open(
+            &rows(6),
+            None,
+            LabelledSeriesConfig {
+                kernels: Some(super::super::KernelsConfig {
+                    mini_rocket: Some(Default::default()),
+                    hydra: None,
+                }),
+                ..Default::default()
+            },
+        );
+        assert!(short.err().expect("three steps").to_string().contains("at least 9 steps"));
     }
 
     #[test]
