@@ -46,6 +46,7 @@ mod ranges;
 mod rounding;
 mod shrink;
 mod sparse_gpt;
+mod vectors;
 mod weights;
 
 pub use ansatz_ops::{Kind, Scales, Ungrouped};
@@ -59,4 +60,5 @@ pub use prune::{Misfits, Pattern, PruneConfig};
 pub use quantize::QuantizeConfig;
 pub use ranges::{Activations, RangeMethod, RangesConfig};
 pub use shrink::{BlocksConfig, Importance, Original, ShrinkConfig, Shrunk, WidthConfig};
+pub use vectors::Vectors;
 pub use weights::{is_any_quantized, zeros};

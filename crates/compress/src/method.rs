@@ -102,6 +102,7 @@ impl QuantizeConfig {
     /// or are not finite.
     pub fn quantize_with<M: Module, B>(&self, module: M, examples: &Examples<'_, M, B>) -> Result<M> {
         let weights = self.select(weights(&module))?;
+        let module = self.vectors.round(module);
         let ranges = match self.activations {
             Activations::Dynamic => BTreeMap::new(),
             Activations::Static(ranges) => ranges.ranges(&module, examples, &weights)?,

@@ -13,7 +13,7 @@ use crate::calibrate::CalibrationConfig;
 use crate::method::Method;
 use crate::ranges::Activations;
 use crate::rounding::{Rounded, round};
-use crate::{Layers, Weight, weights};
+use crate::{Layers, Vectors, Weight, weights};
 
 /// Rounds weights to whole numbers with scales.
 ///
@@ -32,6 +32,8 @@ pub struct QuantizeConfig {
     pub method: Method,
     /// How the inputs of quantized layers become bytes, where these multiply whole numbers.
     pub activations: Activations,
+    /// What becomes of biases, gains of norms and whatever else is no matrix.
+    pub vectors: Vectors,
     /// The examples that are shown where inputs are looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationConfig>,
@@ -52,6 +54,7 @@ impl Default for QuantizeConfig {
             scales: Scales::Output,
             method: Method::Round,
             activations: Activations::Dynamic,
+            vectors: Vectors::default(),
             calibration: None,
             only: Vec::new(),
             except: Vec::new(),
@@ -102,7 +105,7 @@ impl QuantizeConfig {
     pub fn quantize<M: Module>(&self, module: M) -> Result<M> {
         let weights = self.select(weights(&module))?;
         self.refuse_examples_missing()?;
-        Ok(self.rounded(module, &weights))
+        Ok(self.rounded(self.vectors.round(module), &weights))
     }
 
     /// The module with these weights rounded to the nearest.
@@ -222,6 +225,28 @@ mod tests {
         assert!(
             config(&format!("only = [\"layers.1\"]\n{lenient}")).unwrap().quantize(mixed(&device)).is_err()
         );
+    }
+
+    #[test]
+    fn vectors_of_half_the_bits_take_half_the_room() {
+        let device = ansatz_device::open("cpu").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let plain = mixed(&device);
+        let stored = |text: &str| {
+            let module = config(text).unwrap().quantize(plain.clone()).unwrap();
+            save_weights(&module, &path).unwrap();
+            let mut loaded = mixed(&device);
+            load_weights(&mut loaded, &path).unwrap();
+            let bias = |module: &crate::weights::tests::Mixed| {
+                module.layers[0].bias.as_ref().unwrap().val().into_data()
+            };
+            assert_eq!(bias(&loaded), bias(&module));
+            std::fs::metadata(&path).unwrap().len()
+        };
+        // Biases of 4, 6 and 3 values; the moments of a new norm lose nothing in bfloat16 anyway.
+        let [whole, half] = ["vectors = \"float32\"", "vectors = \"bfloat16\""].map(stored);
+        assert!((whole - 2 * 13 - 8..=whole - 2 * 13 + 8).contains(&half), "{whole} and {half} bytes");
     }
 
     #[test]

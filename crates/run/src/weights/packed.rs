@@ -10,7 +10,8 @@
 //! | `NAME:places` | a bit per value of the weight: whether it is other than 0 |
 //! | `NAME:values` | the float32 values that are other than 0 |
 //!
-//! Where there are places, codes or values are those of these places alone. The remark `packed` of the file says,
+//! Where there are places, codes or values are those of these places alone. What stands under its own name is bfloat16 where
+//! that loses nothing, and its own type elsewhere. The remark `packed` of the file says,
 //! as JSON, which sizes, bits and scales each such weight has. How a weight is stored follows from its values:
 //! as few bits as its codes need, and places where they save bytes.
 
@@ -103,13 +104,7 @@ pub(crate) fn write(weights: &BTreeMap<String, Stored>) -> Result<Vec<u8>, Strin
     let mut forms = BTreeMap::new();
     for (name, weight) in weights {
         match weight {
-            Stored::Plain(data) => pieces.push(Piece {
-                name: name.clone(),
-                dtype: stored_type(data.dtype())
-                    .ok_or_else(|| format!("`{name}` holds {:?}", data.dtype()))?,
-                shape: data.shape().to_vec(),
-                bytes: data.bytes().to_vec(),
-            }),
+            Stored::Plain(data) => pieces.push(plain(name, data)?),
             Stored::Sparse(data) => {
                 let values = words(data).filter(|word| *word != 0).flat_map(u32::to_le_bytes).collect();
                 pieces.push(Piece::new(
@@ -141,6 +136,31 @@ pub(crate) fn write(weights: &BTreeMap<String, Stored>) -> Result<Vec<u8>, Strin
     written.map_err(|error| error.to_string())
 }
 
+fn plain(name: &str, data: &TensorData) -> Result<Piece, String> {
+    let (name, shape) = (name.to_owned(), data.shape().to_vec());
+    if data.dtype() == DType::F32
+        && let Some(bytes) = bfloat16(words(data))
+    {
+        return Ok(Piece { name, dtype: Dtype::BF16, shape, bytes });
+    }
+    match stored_type(data.dtype()) {
+        Some(dtype) => Ok(Piece { name, dtype, shape, bytes: data.bytes().to_vec() }),
+        None => Err(format!("`{name}` holds {:?}", data.dtype())),
+    }
+}
+
+/// Float32 values, by their bits, as bfloat16; none where that would lose something.
+fn bfloat16(words: impl Iterator<Item = u32>) -> Option<Vec<u8>> {
+    let high = |word: u32| (word & 0xffff == 0).then(|| ((word >> 16) as u16).to_le_bytes());
+    words.map(high).collect::<Option<Vec<[u8; 2]>>>().map(|halves| halves.concat())
+}
+
+/// The float32 values of bfloat16 numbers.
+fn of_bfloat16(bytes: &[u8]) -> Vec<f32> {
+    let value = |bytes: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
+    bytes.as_chunks::<2>().0.iter().map(value).collect()
+}
+
 fn write_codes(name: &str, weight: &Codes, pieces: &mut Vec<Piece>) -> Form {
     let codes = &weight.codes;
     let bits = width(codes);
@@ -156,13 +176,9 @@ fn write_codes(name: &str, weight: &Codes, pieces: &mut Vec<Piece>) -> Form {
     }
     let stored = codes.iter().copied().filter(|code| !sparse || *code != 0);
     pieces.push(Piece::new(name, "codes", Dtype::U8, pack(stored, bits)));
-    let short = weight.scales.iter().all(|scale| scale.to_bits() & 0xffff == 0);
-    let (dtype, scales) = match short {
-        true => {
-            let high = |scale: &f32| ((scale.to_bits() >> 16) as u16).to_le_bytes();
-            (Dtype::BF16, weight.scales.iter().flat_map(high).collect())
-        }
-        false => (Dtype::F32, weight.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect()),
+    let (dtype, scales) = match bfloat16(weight.scales.iter().map(|scale| scale.to_bits())) {
+        Some(halves) => (Dtype::BF16, halves),
+        None => (Dtype::F32, weight.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect()),
     };
     pieces.push(Piece::new(name, "scales", dtype, scales));
     let zeros = (!weight.zero_points.is_empty()).then(|| width(&weight.zero_points));
@@ -191,7 +207,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<BTreeMap<String, Stored>>, Str
             continue;
         }
         let dtype = held_type(view.dtype()).ok_or_else(|| format!("`{name}` holds {:?}", view.dtype()))?;
-        let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
+        let data = match dtype {
+            DType::BF16 => TensorData::new(of_bfloat16(view.data()), view.shape().to_vec()),
+            _ => TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype),
+        };
         weights.insert(name.to_owned(), Stored::Plain(data));
     }
     for (name, form) in forms {
@@ -216,10 +235,7 @@ fn read_form(file: &SafeTensors<'_>, name: &str, form: &Form) -> Option<Stored> 
             let codes = spread(unpack(piece("codes")?.data(), bits, held)?, places);
             let scales = piece("scales")?;
             let scales: Vec<f32> = match scales.dtype() {
-                Dtype::BF16 => {
-                    let value = |bytes: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
-                    scales.data().as_chunks::<2>().0.iter().map(value).collect()
-                }
+                Dtype::BF16 => of_bfloat16(scales.data()),
                 Dtype::F32 => floats(scales.data()),
                 _ => return None,
             };
