@@ -39,42 +39,40 @@ impl Table {
     /// When the file cannot be read, lacks a column, or a cell is not what it should be: with file, line and
     /// column.
     pub(crate) fn read(path: &Path, wanted: Wanted) -> Result<Self> {
-        let file = std::fs::File::open(path).map_err(Error::file(path, "read"))?;
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(std::io::BufReader::new(file));
-        let header = reader.headers().map_err(|error| unreadable(path, &error))?.clone();
-        let rows =
-            reader.records().collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(path, &error))?;
-        if rows.is_empty() {
-            return Err(wrong(
-                path,
-                "it has no rows",
-                "a line of column names, and rows of numbers behind it",
-            ));
-        }
-        for row in &rows {
+        let header = reader(path)?.headers().map_err(|error| unreadable(path, &error))?.clone();
+        let time = wanted.time.map(|name| find(path, &header, name)).transpose()?;
+        let columns = match wanted.channels {
+            [] => numeric(path, &header, time)?,
+            names => names.iter().map(|name| find(path, &header, name)).collect::<Result<_>>()?,
+        };
+        let mut table = Self {
+            channels: columns.iter().map(|&column| header[column].to_owned()).collect(),
+            values: Vec::new(),
+            times: time.map(|_| Vec::new()),
+            lines: Vec::new(),
+        };
+        each_row(path, |row| {
             if row.len() != header.len() {
                 let problem = format!("line {} has {} cells", line(row), row.len());
                 let expected = format!("{}, one for each column of the first line", header.len());
                 return Err(wrong(path, &problem, &expected));
             }
+            for &column in &columns {
+                table.values.push(number(path, &header, row, column)?);
+            }
+            if let (Some(times), Some(column)) = (&mut table.times, time) {
+                times.push(stamp(path, &header, row, column)?);
+            }
+            table.lines.push(line(row));
+            Ok(true)
+        })?;
+        if table.lines.is_empty() {
+            let expected = "a line of column names, and rows of numbers behind it";
+            return Err(wrong(path, "it has no rows", expected));
         }
-        let time = wanted.time.map(|name| find(path, &header, name)).transpose()?;
-        let columns = match wanted.channels {
-            [] => numeric(&header, &rows, time),
-            names => names.iter().map(|name| find(path, &header, name)).collect::<Result<_>>()?,
-        };
         if columns.is_empty() {
             return Err(wrong(path, "no column holds numbers", "at least one column of numbers"));
         }
-        let table = Self {
-            channels: columns.iter().map(|&column| header[column].to_owned()).collect(),
-            values: numbers(path, &header, &rows, &columns)?,
-            times: time.map(|column| stamps(path, &header, &rows, column)).transpose()?,
-            lines: rows.iter().map(line).collect(),
-        };
         table.check_columns(path)?;
         Ok(table)
     }
@@ -96,42 +94,61 @@ impl Table {
     }
 }
 
-/// The columns, besides that of time stamps, whose first value is a number.
-fn numeric(header: &StringRecord, rows: &[StringRecord], time: Option<usize>) -> Vec<usize> {
-    let is_number = |column: usize| {
-        let found = rows.iter().map(|row| &row[column]).find(|cell| !MISSING.contains(cell));
-        found.is_none_or(|cell| cell.parse::<f64>().is_ok())
-    };
-    (0..header.len()).filter(|&column| Some(column) != time && is_number(column)).collect()
+fn reader(path: &Path) -> Result<csv::Reader<std::io::BufReader<std::fs::File>>> {
+    let file = std::fs::File::open(path).map_err(Error::file(path, "read"))?;
+    let mut builder = csv::ReaderBuilder::new();
+    Ok(builder.flexible(true).trim(csv::Trim::All).from_reader(std::io::BufReader::new(file)))
 }
 
-fn numbers(path: &Path, header: &StringRecord, rows: &[StringRecord], columns: &[usize]) -> Result<Vec<f64>> {
-    let mut values = Vec::with_capacity(rows.len() * columns.len());
-    for row in rows {
-        for &column in columns {
-            let cell = &row[column];
-            values.push(if MISSING.contains(&cell) {
-                f64::NAN
-            } else {
-                cell.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
-                    let problem = format!("line {}, column `{}` holds {cell:?}", line(row), &header[column]);
-                    wrong(path, &problem, "a finite number, or an empty cell where it is missing")
-                })?
-            });
+/// Gives `see` the rows of a file behind its first line, one at a time, as long as it wants another one.
+fn each_row(path: &Path, mut see: impl FnMut(&StringRecord) -> Result<bool>) -> Result<()> {
+    let mut reader = reader(path)?;
+    let mut row = StringRecord::new();
+    while reader.read_record(&mut row).map_err(|error| unreadable(path, &error))? {
+        if !see(&row)? {
+            break;
         }
     }
-    Ok(values)
+    Ok(())
 }
 
-fn stamps(path: &Path, header: &StringRecord, rows: &[StringRecord], column: usize) -> Result<Vec<i64>> {
-    let stamp = |row: &StringRecord| {
-        clock::parse(&row[column]).ok_or_else(|| {
-            let problem =
-                format!("line {}, column `{}` holds {:?}", line(row), &header[column], &row[column]);
-            wrong(path, &problem, "a time such as 2012-10-02 09:00:00")
-        })
-    };
-    rows.iter().map(stamp).collect()
+/// The columns, besides that of time stamps, whose first value is a number, or that have none.
+fn numeric(path: &Path, header: &StringRecord, time: Option<usize>) -> Result<Vec<usize>> {
+    let mut undecided: Vec<usize> = (0..header.len()).filter(|&column| Some(column) != time).collect();
+    let mut found = Vec::new();
+    each_row(path, |row| {
+        undecided.retain(|&column| {
+            let Some(cell) = row.get(column).filter(|cell| !MISSING.contains(cell)) else { return true };
+            if cell.parse::<f64>().is_ok() {
+                found.push(column);
+            }
+            false
+        });
+        Ok(!undecided.is_empty())
+    })?;
+    found.extend(undecided);
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The number in a cell; NaN where it is missing.
+fn number(path: &Path, header: &StringRecord, row: &StringRecord, column: usize) -> Result<f64> {
+    let cell = &row[column];
+    if MISSING.contains(&cell) {
+        return Ok(f64::NAN);
+    }
+    cell.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
+        let problem = format!("line {}, column `{}` holds {cell:?}", line(row), &header[column]);
+        wrong(path, &problem, "a finite number, or an empty cell where it is missing")
+    })
+}
+
+fn stamp(path: &Path, header: &StringRecord, row: &StringRecord, column: usize) -> Result<i64> {
+    let cell = &row[column];
+    clock::parse(cell).ok_or_else(|| {
+        let problem = format!("line {}, column `{}` holds {cell:?}", line(row), &header[column]);
+        wrong(path, &problem, "a time such as 2012-10-02 09:00:00")
+    })
 }
 
 fn find(path: &Path, header: &StringRecord, name: &str) -> Result<usize> {
