@@ -28,8 +28,8 @@ fn file(count: usize, labelled: bool) -> String {
     text
 }
 
-/// A mixer, and a stem: steps one by one, patches of all channels, and a picture.
-const NETWORKS: [&str; 3] = [
+/// A mixer, and a stem: steps one by one, patches of all channels, and a picture; and kernels that are not trained.
+const NETWORKS: [&str; 4] = [
     "
 stem = 'steps'
 augment = { slice = 0.9, warp = 0.1, scaling = 0.1, jitter = 0.1 }
@@ -56,6 +56,11 @@ kind = 'tcn'
 widths = [8, 8]
 norm = 'batch'
 causal = false
+",
+    "
+kernels = { mini_rocket = { features = 840 }, hydra = { groups = 8 } }
+[backbone]
+kind = 'mlp'
 ",
 ];
 
@@ -93,15 +98,26 @@ fn series_of_any_length_are_learned_by_any_stem_and_told_from_each_other() {
         assert_eq!(summary["test"]["examples"], 31);
         assert!(summary["test"]["accuracy"].as_f64() > Some(0.9), "{network}: {summary}");
     }
-    // Every series of a file is answered, whatever its labels say, or without any.
-    program.write("new.ts", file(5, false));
-    let said = program.succeed(&["predict", "run-0", "new.ts", "--top", "1", "--json"]);
-    let answers: Vec<serde_json::Value> =
-        said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(answers.len(), 5);
-    for (index, answer) in answers.iter().enumerate() {
-        assert_eq!(answer["record"], index + 1);
-        assert_eq!(answer["predictions"][0][0], ["rise", "fall"][index % 2], "{said}");
+    // Every series of a file is answered, whatever its labels say, or without any; also those behind the first batch.
+    program.write("five.ts", file(5, false));
+    program.write("many.ts", file(150, false));
+    for run in ["run-0", "run-3"] {
+        let said =
+            program.succeed(&["predict", run, "five.ts", "many.ts", "five.ts", "--top", "1", "--json"]);
+        let answers: Vec<serde_json::Value> =
+            said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let expected = [("five.ts", 5), ("many.ts", 150), ("five.ts", 5)];
+        let expected = expected.iter().flat_map(|(file, count)| (0..*count).map(move |index| (file, index)));
+        assert_eq!(answers.len(), 160);
+        for (answer, (file, index)) in answers.iter().zip(expected) {
+            assert_eq!(
+                (&answer["file"], &answer["record"]),
+                (&serde_json::json!(file), &serde_json::json!(index + 1))
+            );
+            if index < 5 {
+                assert_eq!(answer["predictions"][0][0], ["rise", "fall"][index % 2], "{run}: {said}");
+            }
+        }
     }
     let sheet = ["data", "show", "slopes.toml", "--each", "3", "--out", "sheet.png"];
     assert_eq!(program.succeed(&sheet).trim(), "sheet.png");

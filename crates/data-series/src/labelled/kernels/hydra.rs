@@ -155,8 +155,9 @@ mod tests {
                             })
                             .collect();
                         let (mut sums, mut counts) = (vec![0.0; 4], vec![0.0; 4]);
-                        for step in 0..steps {
-                            let of = |kernel: usize| answers[kernel][step];
+                        let at_step = |step: usize| answers.iter().map(|y| y[step]).collect::<Vec<f32>>();
+                        for answers in (0..steps).map(at_step) {
+                            let of = |kernel: usize| answers[kernel];
                             let best = (0..4).rev().max_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap();
                             let worst = (0..4).min_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap();
                             sums[best] += of(best);
