@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The responses of MiniRocket are shares: `(y − μ) / σ`. Those of Hydra are counts and sums, many of them 0, and 0
 /// stays 0: `(√max(y, 0) − μ) / (σ + ε)` elsewhere, where ε is the fourth power of the share of zeros (Dempster et al. 2023,
-/// arXiv:2203.13652, section 3.4), as σ of few values says little. All are divided by the root of their number, so that a
+/// arXiv:2203.13652, section 3.4), as σ of few values says little. Of a response that never varies σ is taken as 1. All are divided by the root of their number, so that a
 /// row is about as long as 1 however many there are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,17 +75,20 @@ impl ScaleFit {
     }
 
     pub(super) fn finish(self) -> Scale {
+        /// Less of the mean than this is rounding.
+        const ROUNDING: f64 = 1e-6;
         let rows = self.rows.max(1) as f64;
-        let deviation = |(index, sum): (usize, &f64)| {
-            if index < self.shares {
-                let deviation = (sum / rows).sqrt();
-                return if deviation > 0.0 { deviation as f32 } else { 1.0 };
-            }
-            let zeros = self.zeros[index] as f64 / rows;
-            ((sum / (rows - 1.0).max(1.0)).sqrt() + zeros.powi(4) + 1e-8) as f32
+        let means = self.mean.unwrap_or_default();
+        let deviation = |(index, (sum, mean)): (usize, (&f64, &f64))| {
+            let is_share = index < self.shares;
+            let degrees = if is_share { rows } else { (rows - 1.0).max(1.0) };
+            let spread =
+                Some((sum / degrees).sqrt()).filter(|spread| *spread > ROUNDING * mean).unwrap_or(1.0);
+            let zeros = if is_share { 0.0 } else { self.zeros[index] as f64 / rows };
+            (spread + zeros.powi(4)) as f32
         };
-        let deviation = self.sums.iter().enumerate().map(deviation).collect();
-        let mean = self.mean.unwrap_or_default().into_iter().map(|mean| mean as f32).collect();
+        let deviation = self.sums.iter().zip(&means).enumerate().map(deviation).collect();
+        let mean = means.iter().map(|mean| *mean as f32).collect();
         Scale { shares: self.shares, mean, deviation }
     }
 }
@@ -96,7 +99,7 @@ mod tests {
 
     #[test]
     fn shares_and_counts_come_to_one_scale_and_no_count_stays_none() {
-        let rows = [[0.5, 1.0, 4.0, -3.0], [0.7, 1.0, 0.0, 0.0]];
+        let rows = [[0.5, 0.1, 4.0, -3.0], [0.7, 0.1, 0.0, 0.0]];
         let mut fit = ScaleFit::new(2, 4);
         rows.iter().for_each(|row| fit.add(row));
         let mut fit = fit.with_means();
@@ -110,5 +113,12 @@ mod tests {
             assert!((found - expected / 2.0).abs() < 1e-4, "{scaled:?}");
         }
         assert_eq!(scale.apply(&rows[1])[2], 0.0);
+        // What never varied may do so later, and is then no reason to shout.
+        let mut fit = ScaleFit::new(1, 2);
+        (0..36).for_each(|_| fit.add(&[0.3, 0.3]));
+        let mut fit = fit.with_means();
+        (0..36).for_each(|_| fit.add(&[0.3, 0.3]));
+        let scaled = fit.finish().apply(&[0.4, 0.4]);
+        assert!(scaled.iter().all(|value| value.abs() < 0.2), "{scaled:?}");
     }
 }
