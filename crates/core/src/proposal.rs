@@ -62,6 +62,8 @@ pub enum Purpose {
         /// Channels of a step.
         channels: usize,
     },
+    /// To tell the class of a series that kernels, which are not trained, made one token of.
+    ClassifyResponses,
     /// To foretell the next token of a text.
     ContinueText {
         /// Tokens of an example.

@@ -16,7 +16,7 @@ use mini_rocket::MiniRocket;
 use scale::{Scale, ScaleFit};
 
 /// Steps that a kernel sees.
-const TAPS: usize = 9;
+pub(super) const TAPS: usize = 9;
 
 /// What is learned from the training part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,7 +199,7 @@ mod tests {
             assert_eq!(before.len(), kernels.count());
             assert_eq!(fitted.scaled(&before), kept.scaled(&after));
         }
-        assert!(Kernels::new(&config, 30, 2).unwrap().with(&kept).is_err());
+        assert!(Kernels::new(&config, 40, 2).unwrap().with(&kept).is_err());
         assert!(Kernels::new(&config, 8, 2).unwrap_err().to_string().contains("at least 9 steps"));
     }
 }

@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 
 use ansatz_core::{Places, Proposal, Purpose, Result, Setting};
 
+use super::kernels::TAPS;
 use super::source::{Found, Labelled};
 use super::{LabelledSeriesFiles, LabelledSeriesSource};
+
+/// Fewer examples than this are told by kernels that need no training.
+const FEW: usize = 100;
 
 /// The test file beside a training file: `X_TEST.ts` for `X_TRAIN.ts`.
 fn beside(path: &Path) -> Option<PathBuf> {
@@ -30,14 +34,7 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     let (examples, channels) = (classes.len(), file.channels);
     let steps = || (0..examples).map(|index| file.steps(index));
     let (longest, shortest) = (steps().max().unwrap_or(1), steps().min().unwrap_or(1));
-    // Long series become a few hundred tokens.
-    let stem = if longest > 256 {
-        let stride = longest / 128;
-        let patches = format!("{{ length = {}, stride = {stride}, layout = \"together\" }}", 2 * stride);
-        Setting::new(format!("stem = {{ patches = {patches} }}"), "or \"steps\": a token for each")
-    } else {
-        Setting::new("stem = \"steps\"", "a token for each step")
-    };
+    let by_kernels = examples < FEW && longest >= TAPS;
     let named = Setting::quoted(path);
     let source = match &test {
         Some(test) => format!("{{ files = {{ train = {named}, test = {} }} }}", Setting::quoted(test)),
@@ -58,16 +55,41 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     Ok(Some(Proposal {
         warnings: warnings(&found, &counts)?,
         seen,
-        settings: vec![
-            Setting::new(format!("source = {source}"), ""),
-            Setting::new("scale = \"training\"", "or \"series\": each by its own mean and deviation"),
-            Setting::new("augment = { jitter = 0.03, scaling = 0.1 }", "or `slice`, `warp`"),
-            stem,
-        ],
-        purpose: Purpose::ClassifySeries { length: longest, channels },
+        settings: std::iter::once(Setting::new(format!("source = {source}"), ""))
+            .chain(if by_kernels { settings_of_kernels() } else { settings_of_tokens(longest) })
+            .collect(),
+        purpose: match by_kernels {
+            true => Purpose::ClassifyResponses,
+            false => Purpose::ClassifySeries { length: longest, channels },
+        },
         examples,
         imbalance: Proposal::imbalance(counts.into_iter()),
     }))
+}
+
+/// For few examples: nothing is learned but what follows from the answers of kernels.
+fn settings_of_kernels() -> Vec<Setting> {
+    vec![
+        Setting::new("scale = \"series\"", "or \"training\": one mean and deviation for all"),
+        Setting::new("kernels = { mini_rocket = {} }", "or hydra = {}, or both; examples are few"),
+    ]
+}
+
+/// For networks that learn what to look for.
+fn settings_of_tokens(longest: usize) -> Vec<Setting> {
+    // Long series become a few hundred tokens.
+    let stem = if longest > 256 {
+        let stride = longest / 128;
+        let patches = format!("{{ length = {}, stride = {stride}, layout = \"together\" }}", 2 * stride);
+        Setting::new(format!("stem = {{ patches = {patches} }}"), "or \"steps\": a token for each")
+    } else {
+        Setting::new("stem = \"steps\"", "a token for each step")
+    };
+    vec![
+        Setting::new("scale = \"training\"", "or \"series\": each by its own mean and deviation"),
+        Setting::new("augment = { jitter = 0.03, scaling = 0.1 }", "or `slice`, `warp`"),
+        stem,
+    ]
 }
 
 fn warnings(found: &Found, counts: &[usize]) -> Result<Vec<String>> {
@@ -126,6 +148,11 @@ mod tests {
         for part in ["class right has 1 series", "values are missing", "too easy: 1"] {
             assert!(said.contains(part), "{said}");
         }
+        let longer: String = (0..12).map(|index| format!("{index},1,2,3,4,5,6,7,8:left\n")).collect();
+        std::fs::write(&path, format!("{head}{longer}9,8,7,6,5,4,3,2,1:right\n")).unwrap();
+        let few = recognise(&path).unwrap().expect("series");
+        assert_eq!(few.purpose, Purpose::ClassifyResponses);
+        assert!(few.settings.iter().any(|setting| setting.line.starts_with("kernels = ")));
         assert_eq!(recognise(&folder.path().join("a.csv")).unwrap(), None);
         std::fs::write(&path, "export const x = 1;\n").unwrap();
         assert!(recognise(&path).unwrap_err().to_string().contains("line 1 begins with `export`"));

@@ -84,6 +84,29 @@ schedule = {{ kind = "one-cycle" }}
 "#,
             )
         }
+        Purpose::ClassifyResponses => {
+            // Some 1,200 steps, a second or two each thousand.
+            let epochs = (19_200 / examples.max(1)).clamp(100, 400);
+            format!(
+                r#"[backbone]
+# The head alone learns of what the kernels answer. A network that learns its own needs more examples: a stem in the place
+# of data.kernels, and kind = "tcn", norm = "batch", causal = false; see `ansatz list`.
+kind = "mlp"
+
+[task]
+kind = "classify"
+loss = {{ squared-hinge = {{ margin = 1.0 }} }}
+
+[train]
+epochs = {epochs}  # seconds on two cores
+batch_size = 16
+keep = "last"
+evaluation = {{ every_epochs = 20 }}
+optimizer = {{ kind = "sgd", learning_rate = 0.5, momentum = 0.9, weight_decay = 1e-4 }}
+schedule = {{ kind = "one-cycle" }}
+"#
+            )
+        }
         Purpose::ContinueText { length } => {
             let steps = 1500;
             let batch = (1024 / length).max(1);

@@ -227,34 +227,13 @@ mod tests {
 
     #[test]
     fn distances_are_those_of_the_published_program() {
-        let config = MiniRocketConfig::default();
-        // NumPy's unique over the whole parts of logspace(0, log2(149 / 8), 32, base = 2), times 119 / 32.
-        let expected = [
-            (1, 34),
-            (2, 23),
-            (3, 15),
-            (4, 7),
-            (5, 7),
-            (6, 7),
-            (7, 3),
-            (8, 3),
-            (9, 3),
-            (10, 3),
-            (11, 3),
-            (13, 3),
-            (14, 3),
-            (15, 3),
-            (16, 3),
-            (18, 3),
-        ];
-        let found = distances(&config, 150);
-        assert_eq!(found.iter().map(|(_, count)| count).sum::<usize>(), 119);
-        assert_eq!(
-            found.iter().map(|(distance, _)| *distance).collect::<Vec<_>>(),
-            expected.map(|(at, _)| at)
-        );
-        let one = MiniRocketConfig { features: 84, dilations: 32 };
-        assert_eq!(distances(&one, 9), [(1, 1)]);
+        // As NumPy finds them: unique(logspace(0, log2((length - 1) / 8), …, base = 2)) and what the program makes of it.
+        let of = |length, features, dilations| distances(&MiniRocketConfig { features, dilations }, length);
+        assert_eq!(of(65, 9996, 32), [(1, 41), (2, 23), (3, 15), (4, 12), (5, 11), (6, 11), (7, 3), (8, 3)]);
+        assert_eq!(of(100, 840, 8), [(1, 3), (2, 3), (4, 1), (6, 1), (8, 1), (12, 1)]);
+        assert_eq!(of(9, 84, 32), [(1, 1)]);
+        let long = of(1460, 9996, 32);
+        assert_eq!(long[long.len() - 3..], [(130, 3), (154, 3), (182, 3)]);
     }
 
     #[test]
