@@ -47,7 +47,8 @@ impl Taken {
 /// they are; `from` is the run that they are of.
 ///
 /// # Errors
-/// When the file is not there or damaged, or nothing of the backbone fits, or of the stem where the backbone has no weights.
+/// When the file is not there or damaged, or nothing of the backbone fits; of the stem, where the backbone has no weights;
+/// of the head, where neither has.
 pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Result<Taken> {
     let file = WeightFile::read(path)?;
     let (held, wanted) = (file.shapes(), shapes(module));
@@ -59,7 +60,8 @@ pub fn take_weights<M: Module>(module: &mut M, path: &Path, from: &Path) -> Resu
             .collect()
     };
     let taken = names(&wanted, &held, true);
-    let part = if wanted.keys().any(|name| is_of(name, "backbone")) { "backbone" } else { "stem" };
+    let has_weights = |part: &&str| wanted.keys().any(|name| is_of(name, part));
+    let part = ["backbone", "stem", "head"].into_iter().find(has_weights).unwrap_or("backbone");
     if !taken.iter().any(|name| is_of(name, part)) {
         return Err(Error::input(
             from.display(),
@@ -134,14 +136,13 @@ mod tests {
     fn where_the_backbone_has_no_weights_the_others_are_taken() {
         #[derive(Module, Debug)]
         struct Bare {
-            stem: Linear,
+            stem: Option<Linear>,
             head: Linear,
         }
         let device = ansatz_device::open("cpu").unwrap();
-        let bare = |width| Bare {
-            stem: LinearConfig::new(width, width).init(&device),
-            head: LinearConfig::new(width, 2).init(&device),
-        };
+        let head = |width| LinearConfig::new(width, 2).init(&device);
+        let bare =
+            |width| Bare { stem: Some(LinearConfig::new(width, width).init(&device)), head: head(width) };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         save_weights(&bare(4), &path).unwrap();
@@ -149,5 +150,13 @@ mod tests {
         assert_eq!((taken.taken.len(), taken.fresh.len()), (4, 0));
         let refused = take_weights(&mut bare(5), &path, Path::new("runs/a")).unwrap_err().to_string();
         assert!(refused.starts_with("runs/a: nothing of its stem fits: `stem.bias` is [4]"), "{refused}");
+        let lone = |width| Bare { stem: None, head: head(width) };
+        save_weights(&lone(4), &path).unwrap();
+        assert_eq!(take_weights(&mut lone(4), &path, Path::new("runs/a")).unwrap().taken.len(), 2);
+        let refused = take_weights(&mut lone(5), &path, Path::new("runs/a")).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("runs/a: nothing of its head fits: `head.weight` is [4, 2]"),
+            "{refused}"
+        );
     }
 }
