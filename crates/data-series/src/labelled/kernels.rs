@@ -83,7 +83,7 @@ impl Kernels {
     pub(super) fn respond(&self, values: &[f32]) -> Vec<f32> {
         let mut responses = Vec::with_capacity(self.count());
         if let Some(mini_rocket) = &self.mini_rocket {
-            mini_rocket.respond(&mini_rocket.planes(values), &mut responses);
+            mini_rocket.respond(values, &mut responses);
         }
         if let Some(hydra) = &self.hydra {
             hydra.respond(values, &mut responses);

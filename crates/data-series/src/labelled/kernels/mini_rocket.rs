@@ -40,7 +40,7 @@ struct Dilation {
     channels: Vec<Vec<usize>>,
 }
 
-/// A series by channels.
+/// Channels apart, each step by step.
 type Planes = Vec<Vec<f32>>;
 
 impl MiniRocket {
@@ -80,11 +80,6 @@ impl MiniRocket {
         Ok(())
     }
 
-    /// A series `[steps × channels]` by channels.
-    pub(super) fn planes(&self, values: &[f32]) -> Planes {
-        channels_apart(values, self.length, self.channels)
-    }
-
     /// Takes the thresholds of each kernel from what it answers to a training series, drawn at random: those of all
     /// kernels together are the quantiles n φ mod 1 for n = 1, 2, … with the golden ratio φ (section 3.1.2).
     pub(super) fn fit(&mut self, examples: usize, series: impl Fn(usize) -> Result<Vec<f32>>) -> Result<()> {
@@ -93,7 +88,8 @@ impl MiniRocket {
         let mut thresholds = Vec::with_capacity(self.count());
         for dilation in &self.dilations {
             for (kernel, taps) in kernels().enumerate() {
-                let x = self.planes(&series(random.random_range(0..examples))?);
+                let values = series(random.random_range(0..examples))?;
+                let x = channels_apart(&values, self.length, self.channels);
                 let shifted = Shifted::new(&x, dilation.distance, &dilation.channels[kernel]);
                 let mut answers = vec![0.0; self.length];
                 shifted.answers(taps, &dilation.channels[kernel], &mut answers);
@@ -108,13 +104,14 @@ impl MiniRocket {
         Ok(())
     }
 
-    /// Writes the responses of a series behind `responses`.
-    pub(super) fn respond(&self, x: &Planes, responses: &mut Vec<f32>) {
+    /// Writes the responses of a series `[steps × channels]` behind `responses`.
+    pub(super) fn respond(&self, values: &[f32], responses: &mut Vec<f32>) {
+        let x = channels_apart(values, self.length, self.channels);
+        let all: Vec<usize> = (0..self.channels).collect();
         let mut answers = vec![0.0; self.length];
         let mut thresholds = &self.thresholds[..];
         for (index, dilation) in self.dilations.iter().enumerate() {
-            let all: Vec<usize> = (0..self.channels).collect();
-            let shifted = Shifted::new(x, dilation.distance, &all);
+            let shifted = Shifted::new(&x, dilation.distance, &all);
             for (kernel, taps) in kernels().enumerate() {
                 shifted.answers(taps, &dilation.channels[kernel], &mut answers);
                 // The longest distance leaves at least one step inside.
@@ -252,9 +249,9 @@ mod tests {
                 Ok((0..length * channels).map(value).collect())
             };
             fast.fit(4, series).unwrap();
-            let x = fast.planes(&series(2).unwrap());
+            let x = channels_apart(&series(2).unwrap(), length, channels);
             let mut found = Vec::new();
-            fast.respond(&x, &mut found);
+            fast.respond(&series(2).unwrap(), &mut found);
             assert_eq!(found.len(), fast.count());
             let mut place = 0;
             for (index, dilation) in fast.dilations.iter().enumerate() {
