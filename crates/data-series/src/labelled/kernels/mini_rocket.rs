@@ -233,6 +233,45 @@ mod tests {
         assert_eq!(long[long.len() - 3..], [(130, 3), (154, 3), (182, 3)]);
     }
 
+    /// What another program made of a few series, see `tests/fixtures/mini_rocket.py`.
+    #[derive(serde::Deserialize)]
+    struct Published {
+        channels: usize,
+        features: usize,
+        most_dilations: usize,
+        series: Vec<Vec<f32>>,
+        dilations: Vec<(usize, usize)>,
+        /// The channels that each kernel of each distance sees.
+        seen: Vec<Vec<usize>>,
+        thresholds: Vec<f32>,
+        responses: Vec<Vec<f32>>,
+    }
+
+    #[test]
+    fn responses_are_those_of_the_published_program() {
+        let published = include_str!("../../../tests/fixtures/mini_rocket.json");
+        let cases: Vec<Published> = serde_json::from_str(published).unwrap();
+        assert_eq!(cases.len(), 3);
+        for case in cases {
+            let length = case.series[0].len() / case.channels;
+            let config = MiniRocketConfig { features: case.features, dilations: case.most_dilations };
+            assert_eq!(distances(&config, length), case.dilations);
+            let mut ours = MiniRocket::new(&config, [length, case.channels]);
+            for (dilation, seen) in ours.dilations.iter_mut().zip(case.seen.chunks(KERNELS)) {
+                dilation.channels = seen.to_vec();
+            }
+            ours.set_thresholds(&case.thresholds).unwrap();
+            for (series, expected) in case.series.iter().zip(&case.responses) {
+                let mut found = Vec::new();
+                ours.respond(series, &mut found);
+                assert_eq!(found.len(), expected.len());
+                for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    assert!((found - expected).abs() < 1e-6, "{place}: {found} instead of {expected}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn responses_are_those_of_kernels_one_by_one() {
         assert_eq!(
