@@ -7,6 +7,7 @@ mod correlate;
 mod dot;
 mod packed;
 mod product;
+mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -30,6 +31,7 @@ pub(crate) use chain::Link;
 use convolve::Convolve;
 use packed::Packed;
 use product::{DEEPEST, Product};
+use table::Table;
 
 /// The fewest channels of a picture that are worth it: with less, the kernel multiplies mostly by nothing, as it takes
 /// four at a time, and floats are as fast.
@@ -75,7 +77,7 @@ pub(crate) fn linear<const D: usize>(
 
 /// The rows `indices` of a quantized `table` `[rows, width]` as floats, `scale · code`. None where a row is not there.
 pub(crate) fn rows(table: &Tensor<2>, indices: &[i64]) -> Option<Tensor<2>> {
-    let shape @ [count, width] = table.dims();
+    let (shape @ [count, width], device) = (table.dims(), table.device());
     let DispatchTensorKind::Flex(BackendTensor::Quantized(tensor)) = table.clone().into_dispatch().kind
     else {
         return None;
@@ -85,22 +87,13 @@ pub(crate) fn rows(table: &Tensor<2>, indices: &[i64]) -> Option<Tensor<2>> {
     let blocks = scheme.block_size().map_or_else(|| shape.to_vec(), |size| sides(&size, 2));
     let across = grid(&shape, &blocks)[1];
     let (codes, scales) = (numbers(&tensor), tensor.scales());
-    let mut values = vec![0.0; indices.len() * width];
-    for (index, values) in indices.iter().zip(values.chunks_exact_mut(width)) {
-        let row = usize::try_from(*index).ok().filter(|row| *row < count)?;
-        let codes = &codes[row * width..][..width];
-        let scales = scales.get(row / blocks[0] * across..)?.get(..across)?;
-        if across == width {
-            let scaled = values.iter_mut().zip(codes).zip(scales);
-            scaled.for_each(|((value, code), scale)| *value = scale * f32::from(*code));
-            continue;
-        }
-        let parts = values.chunks_mut(blocks[1]).zip(codes.chunks(blocks[1])).zip(scales);
-        for ((values, codes), scale) in parts {
-            values.iter_mut().zip(codes).for_each(|(value, code)| *value = scale * f32::from(*code));
-        }
+    let is_there = |index: &i64| usize::try_from(*index).is_ok_and(|row| row < count);
+    if !indices.iter().all(is_there) || scales.len() < count.div_ceil(blocks[0]) * across {
+        return None;
     }
-    Some(Tensor::from_data(TensorData::new(values, [indices.len(), width]), (&table.device(), DType::F32)))
+    let table = Table { codes: &codes, scales, width, blocks: [blocks[0], blocks[1]], across };
+    let values = table.rows(indices);
+    Some(Tensor::from_data(TensorData::new(values, [indices.len(), width]), (&device, DType::F32)))
 }
 
 /// How the picture of a convolution becomes bytes, and what follows its sums, in this order.
