@@ -110,8 +110,15 @@ impl Embedding {
     }
 
     /// Rows of `table` by `indices`, which must be below their number.
-    pub(crate) fn rows(table: &Param<Tensor<2>>, indices: Tensor<2, Int>, what: &str) -> Result<Tensor<3>> {
-        let ([batch, length], [known, width]) = (indices.dims(), table.dims());
+    fn rows(table: &Param<Tensor<2>>, indices: Tensor<2, Int>, what: &str) -> Result<Tensor<3>> {
+        Self::check(table, &indices, what)?;
+        let ([batch, length], [_, width]) = (indices.dims(), table.dims());
+        Ok(rows(table, indices.reshape([batch * length])).reshape([batch, length, width]))
+    }
+
+    /// Refuses `indices` that are no rows of `table`, and none at all.
+    pub(crate) fn check(table: &Param<Tensor<2>>, indices: &Tensor<2, Int>, what: &str) -> Result<()> {
+        let ([batch, length], [known, _]) = (indices.dims(), table.dims());
         if batch * length == 0 {
             return Err(Error::input(what, "there are none", "at least one", "give some text"));
         }
@@ -126,7 +133,7 @@ impl Embedding {
                 "encode the text as the network's own data model does",
             ));
         }
-        Ok(rows(table, indices.reshape([batch * length])).reshape([batch, length, width]))
+        Ok(())
     }
 }
 

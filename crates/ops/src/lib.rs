@@ -84,7 +84,7 @@ pub use rectifier::{gelu, gelu_tanh, silu};
 pub use recurrence::{Cell, recurrence};
 pub use rotary::{Rotary, RotaryConfig, RotaryPairing, RotaryScaling};
 pub use rounding::{Levels, Mapping, Rounded, Scales, Steps, Ungrouped, round, scale_index};
-pub use rows::rows;
+pub use rows::{rows, weighted_rows};
 pub use selective_scan::SelectiveScan;
 pub use slstm::{ScalarMemory, scalar_memory};
 pub use split_mix::{GOLDEN_GAMMA, split_mix};

@@ -1,7 +1,7 @@
 //! Rows of a table, which may be quantized.
 
 use burn::module::Param;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, assert_shape};
 
 use crate::quantized::dense;
 #[cfg(feature = "flex")]
@@ -25,7 +25,47 @@ pub fn rows(table: &Param<Tensor<2>>, indices: Tensor<1, Int>) -> Tensor<2> {
     dense(table.val()).select(0, indices)
 }
 
-/// The same where a kernel reads the codes; none elsewhere.
+/// Weighted sums of the rows of a table: `y_b = Σ_t w_bt E[i_bt]`. Where no gradients are asked for, the processor adds
+/// row by row, leaves out what weighs nothing, and reads a quantized table as it is.
+///
+/// # Shapes
+/// - `table`: `[rows, width]`
+/// - `indices`, `weights`: `[batch, count]`
+/// - result: `[batch, width]`
+///
+/// # Panics
+/// When there is no such row, or not a weight for each index.
+pub fn weighted_rows(table: &Param<Tensor<2>>, indices: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
+    let [batch, count] = indices.dims();
+    assert_shape!(weights, [batch, count]);
+    #[cfg(feature = "flex")]
+    if let Some(sums) = summed(table, &indices, &weights) {
+        return sums;
+    }
+    let rows = rows(table, indices.reshape([batch * count]));
+    let [_, width] = rows.dims();
+    let weights = weights.cast(rows.dtype()).reshape([batch, 1, count]);
+    weights.matmul(rows.reshape([batch, count, width])).reshape([batch, width])
+}
+
+/// The same where a kernel adds; none elsewhere.
+#[cfg(feature = "flex")]
+fn summed(table: &Param<Tensor<2>>, indices: &Tensor<2, Int>, weights: &Tensor<2>) -> Option<Tensor<2>> {
+    if ZeroPoints::of(table).is_some() {
+        return None;
+    }
+    let table = table.val();
+    if table.device().is_autodiff() || weights.device().is_autodiff() || !crate::flex::is_flex(&table) {
+        return None;
+    }
+    let indices: Vec<i64> = indices.to_data().try_to_vec_as().ok()?;
+    match is_quantized(&table) {
+        true => crate::flex::integer::weighted_rows(&table, &indices, weights),
+        false => crate::flex::weighted_rows(&table, &indices, weights),
+    }
+}
+
+/// Rows where a kernel reads the codes; none elsewhere.
 #[cfg(feature = "flex")]
 fn of_codes(table: &Param<Tensor<2>>, indices: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let points = ZeroPoints::of(table);
@@ -84,6 +124,38 @@ mod tests {
             let expected = dense(shifted.table.val()).select(0, indices());
             assert_close(&rows(&shifted.table, indices()), &expected, "codes with zero points");
         }
+    }
+
+    #[test]
+    fn sums_of_rows_are_products_with_their_weights() {
+        let device = Device::flex();
+        let indices = || Tensor::<2, Int>::from_data([[599i64, 0, 31], [7, 31, 0]], &device);
+        let weights = || Tensor::<2>::from_floats([[0.5, -2.0, 3.0], [1.5, 0.25, 0.0]], &device);
+        let expected = |table: Tensor<2>| {
+            let rows = table.select(0, indices().reshape([6])).reshape([2, 3, 5]);
+            weights().reshape([2, 1, 3]).matmul(rows).reshape([2, 5])
+        };
+        for per in [Granularity::Tensor, Granularity::Axis(0), Granularity::Axis(1), Granularity::Group(12)] {
+            let (codes, scales) = table(per, &device);
+            assert!(summed(&codes.table, &indices(), &weights()).is_some(), "{per:?}");
+            let dense = dense(codes.table.val());
+            assert_close(
+                &weighted_rows(&codes.table, indices(), weights()),
+                &expected(dense.clone()),
+                "codes",
+            );
+            let floats = Param::initialized(ParamId::new(), dense.clone());
+            assert!(summed(&floats, &indices(), &weights()).is_some());
+            assert_close(&weighted_rows(&floats, indices(), weights()), &expected(dense), "floats");
+            let points = (0..scales.len()).map(|index| (index % 11) as i8 - 5).collect();
+            let points = BTreeMap::from([("table".to_owned(), (points, scales, per))]);
+            let shifted = ZeroPoints::beside(codes, points).table;
+            let sums = weighted_rows(&shifted, indices(), weights());
+            assert_close(&sums, &expected(crate::quantized::dense(shifted.val())), "zero points");
+        }
+        let beyond = Tensor::<2, Int>::from_data([[600i64]], &device);
+        let floats = Param::initialized(ParamId::new(), Tensor::<2>::zeros([600, 5], &device));
+        assert!(summed(&floats, &beyond, &Tensor::zeros([1, 1], &device)).is_none());
     }
 
     #[test]

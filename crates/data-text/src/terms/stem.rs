@@ -2,9 +2,10 @@
 
 use crate::Embedding;
 use ansatz_core::{Error, FeatureSpec, Features, Inputs, Layer, Result, Stem};
+use ansatz_ops::weighted_rows;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor};
 
 /// The input of whole numbers `[batch, terms]` that holds the terms of each text, 0 where it has no more.
 pub const TERMS: &str = "terms";
@@ -45,12 +46,10 @@ impl Stem for TermSum {
                 "encode the text as the network's own data model does",
             ));
         }
-        let vectors = Embedding::rows(&self.table, terms, "terms")?;
-        let [_, _, width] = vectors.dims();
-        let weights = weights.cast(vectors.dtype()).reshape([batch, 1, count]);
-        let tokens = weights.matmul(vectors);
-        assert_shape!(tokens, [batch, 1, width]);
-        Ok(Features::row(tokens))
+        Embedding::check(&self.table, &terms, "terms")?;
+        let tokens = weighted_rows(&self.table, terms, weights);
+        let [_, width] = tokens.dims();
+        Ok(Features::row(tokens.reshape([batch, 1, width])))
     }
 
     fn output(&self) -> FeatureSpec {

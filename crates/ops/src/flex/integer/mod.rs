@@ -21,6 +21,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::extension::values;
 use super::plane::Window;
+use super::rows::are_rows;
 use super::{symmetric, takes, windows};
 use crate::byte_rounding::Range;
 use crate::input_range::Kept;
@@ -77,7 +78,28 @@ pub(crate) fn linear<const D: usize>(
 
 /// The rows `indices` of a quantized `table` `[rows, width]` as floats, `scale · code`. None where a row is not there.
 pub(crate) fn rows(table: &Tensor<2>, indices: &[i64]) -> Option<Tensor<2>> {
-    let (shape @ [count, width], device) = (table.dims(), table.device());
+    let ([count, width], device) = (table.dims(), table.device());
+    let values = with_table(table, |table| are_rows(indices, count).then(|| table.rows(indices)))?;
+    Some(Tensor::from_data(TensorData::new(values, [indices.len(), width]), (&device, DType::F32)))
+}
+
+/// `y_b = Σ_t w_bt E[i_bt]` with a quantized `table` `[rows, width]` and `weights` `[batch, count]`. None where a row is not
+/// there, or the kernel does not take these tensors.
+pub(crate) fn weighted_rows(table: &Tensor<2>, indices: &[i64], weights: &Tensor<2>) -> Option<Tensor<2>> {
+    let ([known, width], [batch, count]) = (table.dims(), weights.dims());
+    if !takes(weights) || indices.len() != batch * count {
+        return None;
+    }
+    let held = activations(weights)?;
+    let sums =
+        |table: &Table<'_>| are_rows(indices, known).then(|| table.sums(indices, &values(&held), count));
+    let sums = with_table(table, sums)?;
+    Some(Tensor::from_data(TensorData::new(sums, [batch, width]), (&weights.device(), DType::F32)))
+}
+
+/// Hands the codes of a quantized `table` to `see`.
+fn with_table<R>(table: &Tensor<2>, see: impl FnOnce(&Table<'_>) -> Option<R>) -> Option<R> {
+    let shape @ [count, width] = table.dims();
     let DispatchTensorKind::Flex(BackendTensor::Quantized(tensor)) = table.clone().into_dispatch().kind
     else {
         return None;
@@ -87,13 +109,10 @@ pub(crate) fn rows(table: &Tensor<2>, indices: &[i64]) -> Option<Tensor<2>> {
     let blocks = scheme.block_size().map_or_else(|| shape.to_vec(), |size| sides(&size, 2));
     let across = grid(&shape, &blocks)[1];
     let (codes, scales) = (numbers(&tensor), tensor.scales());
-    let is_there = |index: &i64| usize::try_from(*index).is_ok_and(|row| row < count);
-    if !indices.iter().all(is_there) || scales.len() < count.div_ceil(blocks[0]) * across {
+    if scales.len() < count.div_ceil(blocks[0]) * across {
         return None;
     }
-    let table = Table { codes: &codes, scales, width, blocks: [blocks[0], blocks[1]], across };
-    let values = table.rows(indices);
-    Some(Tensor::from_data(TensorData::new(values, [indices.len(), width]), (&device, DType::F32)))
+    see(&Table { codes: &codes, scales, width, blocks: [blocks[0], blocks[1]], across })
 }
 
 /// How the picture of a convolution becomes bytes, and what follows its sums, in this order.
@@ -248,7 +267,7 @@ pub(crate) fn chain(picture: &Tensor<4>, links: &[Link]) -> Option<Tensor<4>> {
 }
 
 /// The primitive of a float tensor of the backend.
-fn activations<const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Flex>> {
+pub(super) fn activations<const D: usize>(x: &Tensor<D>) -> Option<FloatTensor<Flex>> {
     match x.clone().into_dispatch().kind {
         DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Some(tensor),
         _ => None,
