@@ -237,6 +237,11 @@ pub trait OpenData: Send + Sync {
         None
     }
 
+    /// How many tokens each example of `part` has, in their order; `None` where all have as many.
+    fn lengths(&self, _part: Part) -> Option<Vec<usize>> {
+        None
+    }
+
     /// What a person should know of the data before trusting a figure, in full sentences.
     fn notes(&self) -> Vec<String> {
         Vec::new()

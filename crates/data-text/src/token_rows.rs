@@ -32,6 +32,11 @@ impl TokenRows {
         self.0.length(index) > 0
     }
 
+    /// How many tokens row `index` has.
+    pub(crate) fn count(&self, index: usize) -> usize {
+        self.0.length(index) as usize / size_of::<u32>()
+    }
+
     /// The tokens of row `index`, if it has any.
     pub(crate) fn get(&self, index: usize) -> Result<Option<Vec<u32>>> {
         let bytes = self.0.row(index)?;
@@ -55,5 +60,6 @@ mod tests {
         let found: Vec<_> = (0..rows.len()).map(|index| rows.get(index).unwrap()).collect();
         assert_eq!(found, [Some(vec![3, u32::MAX, 0]), None, Some(vec![7])]);
         assert!(rows.is_present(0) && !rows.is_present(1));
+        assert_eq!([0, 1, 2].map(|index| rows.count(index)), [3, 0, 1]);
     }
 }

@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod checksum;
 mod examples;
 pub mod fetch;
+mod length;
 pub mod loader;
 pub mod random;
 pub mod records;

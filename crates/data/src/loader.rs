@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::balance::Balance;
 use crate::batches::{Batches, Worker};
+use crate::length::by_length;
 use crate::random::{Purpose, stream};
 
 /// How batches are loaded.
@@ -75,13 +76,14 @@ pub struct Loader {
     part: Part,
     order: Order,
     balance: Option<Arc<Balance>>,
+    lengths: Option<Arc<Vec<usize>>>,
     config: LoaderConfig,
 }
 
 impl Loader {
     /// A loader over a part of a set.
     pub fn new(data: Arc<dyn OpenData>, part: Part, order: Order, config: &LoaderConfig) -> Self {
-        Self { data, part, order, balance: None, config: config.clone() }
+        Self { data, part, order, balance: None, lengths: None, config: config.clone() }
     }
 
     /// The same with shuffled epochs that are drawn from `balance`, so that every class comes equally often. Epochs in
@@ -90,11 +92,27 @@ impl Loader {
         Self { balance: Some(Arc::new(balance)), ..self }
     }
 
+    /// The same with shuffled epochs whose batches hold examples of about the same length; `lengths` are those of all
+    /// examples. Epochs in the order of the set stay as they are.
+    pub fn by_length(self, lengths: Vec<usize>) -> Self {
+        Self { lengths: Some(Arc::new(lengths)), ..self }
+    }
+
     /// The indices of an epoch in their order.
     fn indices(&self, epoch: u64) -> Vec<usize> {
-        match (&self.balance, self.order) {
-            (Some(balance), Order::Shuffled { seed }) => balance.indices(seed, epoch),
-            _ => self.order.indices(self.examples(), epoch),
+        let Order::Shuffled { seed } = self.order else {
+            return self.order.indices(self.examples(), epoch);
+        };
+        let indices = match &self.balance {
+            Some(balance) => balance.indices(seed, epoch),
+            None => self.order.indices(self.examples(), epoch),
+        };
+        match &self.lengths {
+            Some(lengths) => {
+                let mut random = stream(seed, Purpose::Order, epoch, 2);
+                by_length(indices, lengths, self.config.batch_size.get(), &mut random)
+            }
+            None => indices,
         }
     }
 

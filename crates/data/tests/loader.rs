@@ -116,6 +116,36 @@ fn balanced_epochs_can_be_entered_anywhere_and_evaluation_is_not_balanced() {
 }
 
 #[test]
+fn batches_by_length_hold_every_example_once_and_neighbours_in_length() {
+    let length = |index: usize| index * 37 % 101;
+    let lengths: Vec<usize> = (0..1003).map(length).collect();
+    let of = |order, workers| loader(Numbers::new(1003), 8, workers, 2, order).by_length(lengths.clone());
+    let shuffled = Order::Shuffled { seed: 1 };
+    let alone = targets(&of(shuffled, 0), 3, 0);
+    assert_eq!(targets(&of(shuffled, 3), 3, 7), alone[7..]);
+    assert_ne!(targets(&of(shuffled, 0), 4, 0), alone);
+    let members = |batch: &Targets| -> Vec<usize> {
+        let Targets::Classes(values) = batch else { unreachable!() };
+        values.chunks(2).map(|pair| pair[0]).collect()
+    };
+    let batches: Vec<Vec<usize>> = alone.iter().map(members).collect();
+    assert_eq!(batches.last().unwrap().len(), 3);
+    let mut all = batches.concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..1003).collect::<Vec<_>>());
+    let spread = |batch: &Vec<usize>| {
+        let lengths = batch.iter().map(|index| length(*index));
+        lengths.clone().max().unwrap() - lengths.min().unwrap()
+    };
+    let spreads: usize = batches.iter().map(spread).sum();
+    assert!(spreads < 5 * batches.len(), "lengths differ by {spreads} in {} batches", batches.len());
+    let firsts: Vec<usize> = batches.iter().map(|batch| length(batch[0])).collect();
+    assert!(!firsts.is_sorted(), "short and long batches take turns");
+    let plain: Vec<usize> = (0..8).flat_map(|index| [index, 0]).collect();
+    assert_eq!(targets(&of(Order::AsGiven, 0), 0, 0)[0], Targets::Classes(plain));
+}
+
+#[test]
 fn an_error_of_a_worker_arrives_in_its_place() {
     for workers in [0, 1, 3] {
         let data = Numbers { fails_at: Some(25), ..Numbers::new(100) };

@@ -13,7 +13,7 @@ use crate::average::AverageConfig;
 use crate::fake_quantization::FakeQuantizationConfig;
 use crate::gradual::GradualPruningConfig;
 use crate::optimizer::OptimizerConfig;
-use crate::sampling::Sampling;
+use crate::sampling::{Batching, Sampling};
 use crate::schedule::ScheduleConfig;
 use crate::teacher::TeacherConfig;
 
@@ -29,6 +29,8 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Which examples an epoch consists of: `"all"`, or `"balanced"`, of each class equally many.
     pub sampling: Sampling,
+    /// Which of them make a batch: `"shuffled"`, whoever comes next, or `"by-length"`, those that are about as long.
+    pub batches: Batching,
     /// Batches whose gradients are added up before each optimizer step, at least 1: a step then sees
     /// `batch_size × accumulation` examples, in the memory of `batch_size`. A step ends with the epoch.
     pub accumulation: usize,
@@ -72,6 +74,7 @@ impl Default for TrainConfig {
             max_steps: 0,
             batch_size: 128,
             sampling: Sampling::default(),
+            batches: Batching::default(),
             accumulation: 1,
             clip_norm: 0.0,
             log_every: 20,

@@ -68,7 +68,7 @@ pub use fake_quantization::FakeQuantizationConfig;
 pub use gradual::GradualPruningConfig;
 pub use inside::{InsideConfig, Whose};
 pub use optimizer::{AdamW, Lion, Muon, OptimizerConfig, Sgd};
-pub use sampling::Sampling;
+pub use sampling::{Batching, Sampling};
 pub use schedule::{Constant, Cosine, OneCycle, Plateau, ScheduleConfig, WarmupStableDecay};
 pub use setting::{Setting, check, resume, train};
 pub use soft_targets::soft_loss;

@@ -31,6 +31,8 @@ pub(crate) struct Session<'a> {
     pub data: Arc<dyn OpenData>,
     /// What epochs are drawn from, where each example does not come once.
     pub balance: Option<Balance>,
+    /// What batches are made by, where examples of one length keep together.
+    pub lengths: Option<Vec<usize>>,
     pub pace: Pace,
     pub total_steps: u64,
     /// Trainable values.
@@ -111,6 +113,10 @@ impl Session<'_> {
         let loader = Loader::new(Arc::clone(&self.data), Part::Train, order, &loading);
         let loader = match &self.balance {
             Some(balance) => loader.balanced(balance.clone()),
+            None => loader,
+        };
+        let loader = match &self.lengths {
+            Some(lengths) => loader.by_length(lengths.clone()),
             None => loader,
         };
         // A run that was stopped inside an evaluation makes up for it.

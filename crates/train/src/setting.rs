@@ -139,6 +139,7 @@ pub(crate) struct Opened {
     plan: ansatz_run::Plan,
     pub data: Arc<dyn OpenData>,
     balance: Option<Balance>,
+    lengths: Option<Vec<usize>>,
     pub pace: Pace,
 }
 
@@ -150,6 +151,7 @@ impl Opened {
         let labels = data.targets(Part::Train);
         plan.task.fit(labels.as_ref())?;
         let balance = config.sampling.balance(labels.as_ref())?;
+        let lengths = config.batches.lengths(&*data)?;
         if data.examples(Part::Train) == 0 {
             return Err(Error::input(
                 "the train part",
@@ -163,7 +165,7 @@ impl Opened {
             config.keep = Keep::Last;
         }
         let pace = Pace::new(&config, data.examples(Part::Train));
-        Ok(Self { config, plan, data, balance, pace })
+        Ok(Self { config, plan, data, balance, lengths, pace })
     }
 
     /// The network ready to be trained: its weights drawn by the run's seed, and in their place those of the run that
@@ -300,7 +302,7 @@ fn start(
 ) -> Result<Summary> {
     let recipe = opened.recipe(experiment);
     let init = experiment.init.as_ref();
-    let Opened { config, plan, data, balance, pace } = opened;
+    let Opened { config, plan, data, balance, lengths, pace } = opened;
     let Ready { begun, teacher, projections, newest } = ready;
     let (taken, device) = (begun.taken.clone(), setting.device.clone().inner());
     let (learner, state, passed_over) = match newest {
@@ -341,6 +343,7 @@ fn start(
         plan,
         data,
         balance,
+        lengths,
         pace,
         recipe,
         taken,

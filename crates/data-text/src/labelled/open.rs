@@ -143,6 +143,11 @@ impl OpenData for OpenLabelledText {
         Ok(Batch { examples: indices.len(), inputs, targets: labels.targets(indices) })
     }
 
+    fn lengths(&self, part: Part) -> Option<Vec<usize>> {
+        let tokens = &self.part(part).tokens;
+        Some((0..tokens.len()).map(|index| tokens.count(index)).collect())
+    }
+
     fn targets(&self, part: Part) -> Option<Targets> {
         let Texts { tokens, labels, .. } = self.part(part);
         Some(labels.targets(&(0..tokens.len()).collect::<Vec<_>>()))

@@ -80,6 +80,12 @@ impl OpenData for OpenPairs {
         Ok(self.encoder.batch(&pairs.collect::<Result<Vec<_>>>()?))
     }
 
+    /// Of source and target together.
+    fn lengths(&self, part: Part) -> Option<Vec<usize>> {
+        let count = |pair: &usize| self.tokens.count(2 * pair) + self.tokens.count(2 * pair + 1);
+        Some(self.part(part).iter().map(count).collect())
+    }
+
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
         let [source, target] = self.texts(self.part(part)[index])?;
         Ok(Exhibit::Text(format!("{source} → {target}")))
