@@ -45,6 +45,13 @@ fn both_layouts_learn_and_answer() {
         assert_eq!(answer["prompt_tokens"], first, "{name}");
         assert!(answer["tokens"].as_u64().expect("a count") <= 13 + 12, "{name}");
     }
+    // Pairs of about one length keep together: other batches, the same examples.
+    let arguments =
+        ["train", "apart.toml", "--out", "alike", "--quiet", "--set", "train.batches=\"by-length\""];
+    program.succeed(&arguments);
+    assert_eq!(program.read_json("alike/summary.json")["test"]["examples"], 12);
+    let weights = ["apart", "alike"].map(|run| program.read(&format!("{run}/model.safetensors")));
+    assert!(weights[0] != weights[1], "batches are the same");
     // The prompt is not said again.
     let said =
         program.succeed(&["generate", "apart", "--prompt", "qqq", "--tokens", "3", "--temperature", "0"]);

@@ -124,6 +124,13 @@ fn any_number_of_labels_is_learned_judged_and_told() {
     let drawn = ["train", "more.toml", "--out", "drawn", "--set", "train.sampling=\"balanced\""];
     let said = program.run(&drawn);
     assert!(said.code == 2 && said.err.contains("`train.sampling`"), "{}", said.err);
+    let alike = ["train", "more.toml", "--out", "alike", "--set", "train.batches=\"by-length\""];
+    let said = program.run(&alike);
+    assert!(
+        said.code == 2 && said.err.contains("`train.batches`: the examples are all of one length"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
