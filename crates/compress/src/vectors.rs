@@ -1,7 +1,7 @@
 //! What is no matrix, and is not quantized.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData, bf16};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,12 +45,7 @@ impl ModuleMapper for Rounding {
 
 /// The nearest bfloat16 number, of two as near the one whose last bit is 0; what is not finite stays.
 fn nearest(value: f32) -> f32 {
-    if !value.is_finite() {
-        return value;
-    }
-    let bits = value.to_bits();
-    let rounded = bits + 0x7fff + (bits >> 16 & 1);
-    f32::from_bits(rounded & 0xffff_0000)
+    bf16::from_f32(value).to_f32()
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ pub(crate) fn by_length(
 ) -> Vec<usize> {
     // Examples of one length stay in their drawn order.
     indices.chunks_mut(POOL * batch_size).for_each(|pool| pool.sort_by_key(|index| lengths[*index]));
-    let mut batches: Vec<&[usize]> = indices.chunks_exact(batch_size).collect();
-    let rest = indices.chunks_exact(batch_size).remainder();
+    let (whole, rest) = indices.split_at(indices.len() / batch_size * batch_size);
+    let mut batches: Vec<&[usize]> = whole.chunks(batch_size).collect();
     batches.shuffle(random);
     batches.concat().into_iter().chain(rest.iter().copied()).collect()
 }

@@ -73,7 +73,7 @@ impl OpenLabelledSeries {
         let parts = Division::stratified(&of(&rest), config.validation, config.split_seed)?;
         let (train, validation) = parts.divide(rest);
         let prepared = fit(&files, &train, classes, config.length)?;
-        let mut notes = notes(&files, prepared.length)?;
+        let mut notes = notes(&files, prepared.length);
         let mut encoder = LabelledSeriesEncoder::new(prepared, config);
         let mut responses = Vec::new();
         if let Some(kernels) = &config.kernels {
@@ -152,21 +152,18 @@ fn fit(
     let longest = train.iter().map(|&Example { file, index, .. }| files[file].file.steps(index)).max();
     let values = || train.iter().map(|&Example { file, index, .. }| files[file].file.values(index));
     let scaling = Scaling::over(files[0].file.channels, values)?;
-    let mut gaps = false;
-    for values in values() {
-        gaps |= values?.iter().any(|value| value.is_nan());
-    }
+    let gaps = train.iter().any(|&Example { file, index, .. }| files[file].file.heads[index].gaps);
     Ok(Prepared { length: length.or(longest).unwrap_or(1), scaling, gaps, classes, kernels: None })
 }
 
 /// What was cut, and what is missing.
-fn notes(files: &[Labelled], length: usize) -> Result<Vec<String>> {
+fn notes(files: &[Labelled], length: usize) -> Vec<String> {
     let (mut total, mut cut, mut gaps) = (0, 0, 0);
     for Labelled { file, .. } in files {
-        for index in 0..file.heads.len() {
+        for (index, head) in file.heads.iter().enumerate() {
             total += 1;
             cut += usize::from(file.steps(index) > length);
-            gaps += usize::from(file.values(index)?.iter().any(|value| value.is_nan()));
+            gaps += usize::from(head.gaps);
         }
     }
     let mut notes = Vec::new();
@@ -176,7 +173,7 @@ fn notes(files: &[Labelled], length: usize) -> Result<Vec<String>> {
     if gaps > 0 {
         notes.push(format!("{gaps} of {total} series lack values, which are put on straight lines."));
     }
-    Ok(notes)
+    notes
 }
 
 impl OpenData for OpenLabelledSeries {

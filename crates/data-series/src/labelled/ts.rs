@@ -25,6 +25,8 @@ pub(crate) struct Head {
     pub(crate) class: Option<usize>,
     /// Where it stands, counted from 1.
     pub(crate) line: usize,
+    /// Whether it lacks values.
+    pub(crate) gaps: bool,
 }
 
 impl TsFile {
@@ -111,7 +113,7 @@ pub(crate) fn read(path: &Path) -> Result<TsFile> {
             continue;
         }
         let (class, row) = header.series(path, number, line)?;
-        heads.push(Head { class, line: number });
+        heads.push(Head { class, line: number, gaps: row.iter().any(|value| value.is_nan()) });
         values.push(&row.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
     }
     let a_file = "a header that ends with @data, and a series in each line behind it";
@@ -279,7 +281,7 @@ mod tests {
         assert_eq!(first[..4], [1.0, 3.0, 2.5, 40.0]);
         assert!(first[4].is_nan() && first[5] == 5.0 && second[3].is_nan());
         assert_eq!([0, 1].map(|index| file.steps(index)), [3, 2]);
-        let head = |class, line| Head { class: Some(class), line };
+        let head = |class, line| Head { class: Some(class), line, gaps: true };
         assert_eq!(file.heads, [head(0, 8), head(1, 10)]);
     }
 
@@ -287,7 +289,7 @@ mod tests {
     fn a_file_may_have_no_labels() {
         let file = of("@classLabel false\n@DATA\n1,2\n").unwrap();
         assert_eq!((&file.classes, file.channels), (&None, 1));
-        assert_eq!(file.heads, [Head { class: None, line: 3 }]);
+        assert_eq!(file.heads, [Head { class: None, line: 3, gaps: false }]);
         assert_eq!(file.values(0).unwrap(), [1.0, 2.0]);
     }
 
