@@ -79,6 +79,7 @@ pub fn builtin() -> Registry {
         .task::<ansatz_tasks::ClassifyConfig>()
         .task::<ansatz_tasks::LanguageModelConfig>()
         .task::<ansatz_tasks::MaskedLanguageModelConfig>()
+        .task::<ansatz_tasks::MaskedPatchesConfig>()
         .task::<ansatz_tasks::ForecastConfig>()
         .task::<ansatz_tasks::RegressConfig>()
 }

@@ -1,11 +1,12 @@
 //! What flows between the parts of a network.
 
 use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Shared};
 
 /// Height and width of a picture whose tokens stand row by row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grid {
     /// Rows of tokens.
     pub height: usize,

@@ -69,6 +69,6 @@ pub use shared::Shared;
 pub use spool::{Spool, SpoolWriter};
 pub use state::{State, StateData, StateTensor};
 pub use stem::{BoxedStem, Stem};
-pub use targets::{Target, Targets};
+pub use targets::{HiddenValues, Target, Targets};
 
 pub use erased::Boxed;

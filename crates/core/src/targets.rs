@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Grid;
+
 /// What the examples of a data set are labelled with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -26,6 +28,8 @@ pub enum Target {
         /// How many tokens there are, the mask among them.
         vocabulary: usize,
     },
+    /// All values of an example, some of which are hidden.
+    HiddenValues(HiddenValues),
     /// The steps of a series that follow what is read.
     Series {
         /// Names of the channels, in their order.
@@ -51,6 +55,22 @@ pub enum Target {
     },
 }
 
+/// How the values of an example stand, some of which are hidden, and the tokens that it becomes.
+///
+/// Values stand as those of a picture do. A series is a picture of one row where a token is of all its channels, and has a
+/// row for each channel where it is of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiddenValues {
+    /// Rows, columns and channels.
+    pub size: [usize; 3],
+    /// The tokens of the stem, each of which stands for as many rows and columns.
+    pub tokens: Grid,
+    /// Rows of features that an example becomes: more than 1 where its rows pass the network one by one.
+    pub rows: usize,
+    /// Learned tokens in front of the others in each of these.
+    pub learned: usize,
+}
+
 /// The labels of one batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
@@ -72,6 +92,13 @@ pub enum Targets {
     },
     /// A token at every position, row by row: `[batch × length]`; `None` where nothing is asked.
     Tokens(Vec<Option<u32>>),
+    /// All values of each example, row by row: `[batch × rows × columns × channels]`.
+    HiddenValues {
+        /// Values, on the scale that the network works with.
+        values: Vec<f32>,
+        /// Which of them are hidden, and so are asked.
+        hidden: Vec<bool>,
+    },
     /// Steps of a series, row by row: `[batch × horizon × channels]`.
     Series {
         /// Values, on the scale that the network works with.

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::augment::Augment;
 use crate::encoder::ImageEncoder;
+use crate::masking::Masking;
 use crate::open::OpenPictures;
 use crate::preparation::{Normalise, Preparation};
 use crate::recognise::recognise;
 use crate::source::Source;
 use crate::stem::StemConfig;
 
-/// Pictures with a class each.
+/// Pictures with a class each, or of which some patches are hidden.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
@@ -28,12 +29,19 @@ pub struct ImageConfig {
     pub validation: Share,
     /// Seed of that choice; independent of the run's seed.
     pub validation_seed: u64,
+    /// What of the rest is learned from, class by class: for trying how few examples are enough. Left out: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<Share>,
     /// How values are brought to a common scale.
     pub normalise: Normalise,
     /// How training pictures are varied.
     pub augment: Augment,
     /// How a picture becomes tokens.
     pub stem: StemConfig,
+    /// Patches that are hidden, for the task `masked-patches`: classes are not looked at, and a folder need have none.
+    /// Left out: the class of each picture is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
     /// Whether a picture is judged together with its mirror image: the network's outputs for both are averaged, at
     /// twice the cost. Training stays as it is.
     pub mirror: bool,
@@ -51,9 +59,11 @@ impl Default for ImageConfig {
             source: Source::default(),
             validation: Share::Fraction(0.1),
             validation_seed: 0,
+            train: None,
             normalise: Normalise::default(),
             augment: Augment::default(),
             stem: StemConfig::default(),
+            masking: None,
             mirror: false,
             invert: false,
             background: None,
@@ -87,14 +97,14 @@ impl Component for ImageConfig {
         self.normalise.check()?;
         self.stem.check()?;
         self.augment.check().map_err(|error| error.under("augment"))?;
-        if let Share::Fraction(fraction) = self.validation
-            && !(0.0..1.0).contains(&fraction)
-        {
-            return Err(ConfigError::value(
-                "validation.fraction",
-                format!("{fraction}"),
-                "0 or more and below 1",
-            ));
+        self.validation.check("validation.fraction")?;
+        self.train.unwrap_or(Share::Count(1)).check("train.fraction")?;
+        if let Some(masking) = &self.masking {
+            masking.check().map_err(|error| error.under("masking"))?;
+            if self.mirror {
+                let problem = "what is hidden on one side would be told on the other";
+                return Err(ConfigError::value("mirror", problem, "false beside data.masking"));
+            }
         }
         match self.background {
             Some(value) if !(0.0..=1.0).contains(&value) => {
@@ -177,6 +187,10 @@ mod tests {
         assert!(message("augment = { flop = 0.5 }").contains("did you mean `flip`?"));
         assert!(message("source = { folder = {} }").contains("`source.folder.path`: no folder is named"));
         assert!(message("normalise = { given = { mean = [0.5], deviation = [0.0] } }").contains("above 0"));
+        assert!(message("train = { fraction = 1.0 }").contains("`train.fraction`"));
+        assert!(message("masking = { share = 1.0 }").contains("`masking.share`"));
+        assert!(message("masking = { size = 0 }").contains("`masking.size`"));
+        assert!(message("masking = {}\nmirror = true").contains("`mirror`"));
         assert!(message("stem = { patches = { size = 0 } }").contains("`stem.patches.size`"));
     }
 }

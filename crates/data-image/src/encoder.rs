@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, FileBatches, Result, Target, Targets};
 use burn::tensor::TensorData;
+use rand::Rng;
 
 use crate::config::ImageConfig;
 use crate::decode::picture_files;
+use crate::masking::Masking;
 use crate::preparation::Preparation;
 use crate::stem::{self, StemConfig};
 
@@ -22,7 +24,10 @@ pub struct ImageEncoder {
 impl ImageEncoder {
     /// An encoder from what was fitted and the config.
     pub fn new(preparation: Preparation, config: &ImageConfig) -> Self {
-        let target = Target::Classes { names: preparation.classes.clone() };
+        let target = match config.masking {
+            Some(_) => Target::HiddenValues(config.stem.hidden_values(preparation.size)),
+            None => Target::Classes { names: preparation.classes.clone() },
+        };
         Self { preparation, stem: config.stem.clone(), mirror: config.mirror, target }
     }
 
@@ -33,11 +38,32 @@ impl ImageEncoder {
 
     /// A batch of normalised values `[examples, height, width, channels]`.
     pub(crate) fn batch(&self, mut values: Vec<f32>, targets: Targets) -> Batch {
-        let size = self.preparation.size;
         self.preparation.normalisation.apply(&mut values);
+        self.scaled_batch(values, targets)
+    }
+
+    /// A batch of values that are normalised already.
+    fn scaled_batch(&self, values: Vec<f32>, targets: Targets) -> Batch {
+        let size = self.preparation.size;
         let examples = values.len() / size.values();
         let pixels = TensorData::new(values, [examples, size.height, size.width, size.channels]);
         Batch { examples, inputs: vec![(stem::INPUT.to_owned(), pixels)], targets }
+    }
+
+    /// The same, of which `masking` hides patches of each example as `random` of its place says.
+    pub(crate) fn masked_batch<R: Rng>(
+        &self,
+        mut values: Vec<f32>,
+        masking: &Masking,
+        random: impl Fn(usize) -> R,
+    ) -> Batch {
+        let Preparation { size, normalisation, .. } = &self.preparation;
+        normalisation.apply(&mut values);
+        let (told, mut hidden) = (values.clone(), Vec::with_capacity(values.len()));
+        for (place, picture) in values.chunks_exact_mut(size.values()).enumerate() {
+            masking.apply(picture, *size, &mut hidden, &mut random(place));
+        }
+        self.scaled_batch(values, Targets::HiddenValues { values: told, hidden })
     }
 }
 

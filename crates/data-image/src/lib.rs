@@ -15,6 +15,7 @@ pub mod source;
 pub mod stem;
 
 mod encoder;
+mod masking;
 mod modality;
 mod open;
 mod recognise;
@@ -23,6 +24,7 @@ mod text;
 pub use config::ImageConfig;
 pub use contact_sheet::{Card, contact_sheet, sample_sheet};
 pub use encoder::ImageEncoder;
+pub use masking::Masking;
 pub use open::OpenPictures;
 pub use pictures::{PictureSize, Pictures, Pixels};
 pub use preparation::{Normalisation, Preparation};

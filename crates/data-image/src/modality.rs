@@ -31,6 +31,8 @@ impl ImageConfig {
         let whole = [
             ("validation", self.validation != usual.validation, "data.split divides examples"),
             ("validation_seed", self.validation_seed != usual.validation_seed, "data.split divides examples"),
+            ("train", self.train.is_some(), "data.split divides examples"),
+            ("masking", self.masking.is_some(), "the label of the whole example is told"),
             ("mirror", self.mirror, "examples of several modalities are judged as they are"),
             ("augment.mix", self.augment.mix != Mix::default(), "labels belong to the whole example"),
         ];
@@ -263,6 +265,8 @@ mod tests {
         let said = |config: ImageConfig| config.fit(&all, &[0]).err().expect("refused").to_string();
         assert!(said(ImageConfig { mirror: true, ..config() }).contains("`mirror`"));
         assert!(said(ImageConfig { source: Source::Mnist, ..config() }).contains("`source`"));
+        let masking = Some(crate::Masking::default());
+        assert!(said(ImageConfig { masking, ..config() }).contains("`masking`"));
         let mut mixed = config();
         mixed.augment.mix.mixup = 0.2;
         assert!(said(mixed).contains("`augment.mix`"));

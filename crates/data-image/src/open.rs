@@ -1,13 +1,14 @@
 //! A set of pictures, read and split.
 
 use ansatz_core::{Batch, Encoder, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
-use ansatz_data::{Division, Purpose, stream};
+use ansatz_data::{Division, Purpose, hiding, stream};
 
 use crate::augment::{Augment, Warp};
 use crate::config::ImageConfig;
 use crate::contact_sheet::{enlarge, to_png};
 use crate::decode::Filter;
 use crate::encoder::ImageEncoder;
+use crate::masking::Masking;
 use crate::pictures::Pictures;
 use crate::preparation::Preparation;
 use crate::source::Found;
@@ -16,6 +17,7 @@ use crate::source::Found;
 pub struct OpenPictures {
     encoder: ImageEncoder,
     augment: Augment,
+    masking: Option<Masking>,
     /// What training and validation are parts of.
     train: Pictures,
     test: Pictures,
@@ -35,8 +37,16 @@ impl OpenPictures {
     pub fn open(config: &ImageConfig, places: &Places) -> Result<Self> {
         let background = config.background();
         let Found { classes, train, test, damaged } =
-            config.source.read(places, background, config.invert)?;
-        let parts = Division::stratified(&train.labels, config.validation, config.validation_seed)?;
+            config.source.read(places, background, config.invert, config.masking.is_none())?;
+        let mut parts = Division::stratified(&train.labels, config.validation, config.validation_seed)?;
+        if let Some(share) = config.train {
+            let classes: Vec<usize> = parts.kept.iter().map(|&place| train.labels[place]).collect();
+            let few = Division::stratified(&classes, share, config.validation_seed)?;
+            parts.kept = few.held_out.into_iter().map(|index| parts.kept[index]).collect();
+        }
+        if let Some(masking) = &config.masking {
+            masking.fits(train.size).map_err(|error| error.under("data"))?;
+        }
         let normalisation = config.normalise.resolve(&train, &parts.kept)?;
         let preparation = Preparation {
             size: train.size,
@@ -47,7 +57,8 @@ impl OpenPictures {
             filter: Filter::default(),
         };
         let encoder = ImageEncoder::new(preparation, config);
-        Ok(Self { encoder, augment: config.augment.clone(), train, test, parts, damaged })
+        let (augment, masking) = (config.augment.clone(), config.masking.clone());
+        Ok(Self { encoder, augment, masking, train, test, parts, damaged })
     }
 
     /// The pictures that a part lies in, and the place of one of its examples there.
@@ -105,11 +116,17 @@ impl OpenData for OpenPictures {
             Some(mixture) => mixture.apply(&mut values, size, &labels, classes),
             None => Targets::Classes(labels),
         };
-        Ok(self.encoder.batch(values, targets))
+        Ok(match &self.masking {
+            None => self.encoder.batch(values, targets),
+            Some(masking) => {
+                self.encoder.masked_batch(values, masking, |place| hiding(variation, indices[place]))
+            }
+        })
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
-        Some(Targets::Classes((0..self.examples(part)).map(|index| self.label(part, index)).collect()))
+        let classes = || Targets::Classes((0..self.examples(part)).map(|index| self.label(part, index)).collect());
+        self.masking.is_none().then(classes)
     }
 
     fn notes(&self) -> Vec<String> {

@@ -8,11 +8,12 @@ use ansatz_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::masking::Masking;
 use crate::parts::Window;
 use crate::recognise::recognise;
 use crate::{Calendar, InstanceNorm, OpenSeries, SeriesEncoder, Source, StemConfig};
 
-/// Time series: windows of past steps, of which the next ones are foretold.
+/// Time series: windows of past steps, of which the next ones are foretold, or some that are hidden.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SeriesConfig {
@@ -45,6 +46,10 @@ pub struct SeriesConfig {
     pub season: usize,
     /// How a window becomes tokens.
     pub stem: StemConfig,
+    /// Patches that are hidden, for the task `masked-patches`: nothing is foretold, and `horizon` and `season` say
+    /// nothing. Left out: the next steps are foretold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
 }
 
 impl Default for SeriesConfig {
@@ -60,13 +65,18 @@ impl Default for SeriesConfig {
             instance_norm: InstanceNorm::default(),
             season: 1,
             stem: StemConfig::default(),
+            masking: None,
         }
     }
 }
 
 impl SeriesConfig {
+    /// The sizes of a window. One of which patches are hidden is asked itself, and nothing behind it.
     pub(crate) fn window(&self) -> Window {
-        Window { length: self.length, horizon: self.horizon }
+        match self.masking {
+            Some(_) => Window { length: 0, horizon: self.length },
+            None => Window { length: self.length, horizon: self.horizon },
+        }
     }
 
     /// [`DataModel::open`] with the concrete type.
@@ -102,6 +112,9 @@ impl Component for SeriesConfig {
         if !self.calendar.is_empty() && !self.source.has_times() {
             let expected = "a source with times: name their column as data.source.file.time";
             return Err(ConfigError::value("calendar", "the source has no time stamps", expected));
+        }
+        if let Some(masking) = &self.masking {
+            masking.check(Some(self.length)).map_err(|error| error.under("masking"))?;
         }
         self.stem.check(self.length, !self.calendar.is_empty())
     }
@@ -145,6 +158,8 @@ mod tests {
             ("source = { file = { path = 'a.csv', columns = ['t'], time = 't' } }", "source.file.columns"),
             ("source = { file = { path = 'a.csv' } }\ncalendar = ['hour-of-day']", "calendar"),
             ("calendar = ['hour-of-day']\nstem = { patches = {} }", "calendar"),
+            ("masking = { length = 168 }", "masking.length"),
+            ("masking = { share = 0.0 }", "masking.share"),
             ("stem = { patches = { length = 0 } }", "stem.patches.length"),
             ("stem = { patches = { stride = 0 } }", "stem.patches.stride"),
             ("stem = { patches = { length = 200 } }", "stem.patches.length"),

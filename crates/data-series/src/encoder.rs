@@ -6,12 +6,14 @@ use ansatz_core::{
     Batch, BoxedStem, Build, Encoder, Error, FileBatches, Forecast, Preparation, Result, Target, Targets,
 };
 use burn::tensor::TensorData;
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::masking::{Asked, Masking};
 use crate::series::{self, Series};
 use crate::source::{Found, csv_files, read_file};
-use crate::{MARKS, Scaling, SeriesConfig, SeriesShape, VALUES};
+use crate::{MARKS, Scaling, SeriesConfig, SeriesShape, VALUES, VISIBLE};
 
 /// What a run must keep to read series as it did in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,11 +44,14 @@ pub struct SeriesEncoder {
 
 impl SeriesEncoder {
     pub(crate) fn new(prepared: Prepared, config: &SeriesConfig) -> Self {
-        let target = Target::Series {
-            channels: prepared.channels.clone(),
-            horizon: config.horizon,
-            apart: config.stem.is_apart(),
-            naive: prepared.naive.clone(),
+        let target = match config.masking {
+            Some(_) => Target::HiddenValues(config.stem.hidden_values(shape(&prepared, config))),
+            None => Target::Series {
+                channels: prepared.channels.clone(),
+                horizon: config.horizon,
+                apart: config.stem.is_apart(),
+                naive: prepared.naive.clone(),
+            },
         };
         Self { prepared, config: config.clone(), target }
     }
@@ -83,20 +88,49 @@ impl SeriesEncoder {
     /// The steps before each of `targets` as the inputs of a batch.
     pub(crate) fn inputs(&self, series: &Series, targets: &[usize]) -> Vec<(String, TensorData)> {
         let (length, channels) = (self.config.length, self.prepared.channels.len());
-        let values: Vec<f32> =
-            targets.iter().flat_map(|&target| self.scaled(series, target - length, length)).collect();
-        let mut inputs =
-            vec![(VALUES.to_owned(), TensorData::new(values, [targets.len(), length, channels]))];
-        let calendar = &self.config.calendar;
-        if let Some(clock) = series.clock.filter(|_| !calendar.is_empty()) {
-            let steps = targets.iter().flat_map(|&target| target - length..target);
-            let marks: Vec<f32> = steps
-                .flat_map(|step| calendar.iter().map(move |reading| reading.at(clock.at(step))))
-                .collect();
-            let shape = [targets.len(), length, calendar.len()];
-            inputs.push((MARKS.to_owned(), TensorData::new(marks, shape)));
+        let firsts: Vec<usize> = targets.iter().map(|target| target - length).collect();
+        let values = firsts.iter().flat_map(|&first| self.scaled(series, first, length)).collect();
+        let values = TensorData::new::<f32, _>(values, [targets.len(), length, channels]);
+        std::iter::once((VALUES.to_owned(), values)).chain(self.marks(series, &firsts)).collect()
+    }
+
+    /// The windows that begin at `firsts`, of which `masking` hides patches as `random` of their place says.
+    pub(crate) fn masked_batch<R: Rng>(
+        &self,
+        series: &Series,
+        firsts: &[usize],
+        masking: &Masking,
+        random: impl Fn(usize) -> R,
+    ) -> Batch {
+        let (length, channels) = (self.config.length, self.prepared.channels.len());
+        let (mut values, mut visible) = (Vec::new(), Vec::new());
+        let mut asked = Asked::new(self.config.stem.hidden_values(shape(&self.prepared, &self.config)).size);
+        for (place, &first) in firsts.iter().enumerate() {
+            let mut window = self.scaled(series, first, length);
+            let told = window.clone();
+            let hidden = masking.apply(&mut window, channels, &mut random(place));
+            let observed = &series.observed[first * channels..(first + length) * channels];
+            asked.push(&told, &hidden, observed);
+            values.extend(window);
+            visible.extend(hidden.iter().map(|hidden| if *hidden { 0.0f32 } else { 1.0 }));
         }
-        inputs
+        let input = |name: &str, values| {
+            (name.to_owned(), TensorData::new::<f32, _>(values, [firsts.len(), length, channels]))
+        };
+        let inputs = [input(VALUES, values), input(VISIBLE, visible)];
+        let inputs = inputs.into_iter().chain(self.marks(series, firsts)).collect();
+        Batch { examples: firsts.len(), inputs, targets: asked.targets() }
+    }
+
+    /// What the calendar says of the steps of the windows that begin at `firsts`, where it says something.
+    fn marks(&self, series: &Series, firsts: &[usize]) -> Option<(String, TensorData)> {
+        let (calendar, length) = (&self.config.calendar, self.config.length);
+        let clock = series.clock.filter(|_| !calendar.is_empty())?;
+        let steps = firsts.iter().flat_map(|&first| first..first + length);
+        let marks: Vec<f32> =
+            steps.flat_map(|step| calendar.iter().map(move |reading| reading.at(clock.at(step)))).collect();
+        let shape = [firsts.len(), length, calendar.len()];
+        Some((MARKS.to_owned(), TensorData::new(marks, shape)))
     }
 
     /// `count` steps from `first` on, on the network's scale.
@@ -137,6 +171,11 @@ impl SeriesEncoder {
     }
 }
 
+/// The shape of a window.
+fn shape(prepared: &Prepared, config: &SeriesConfig) -> SeriesShape {
+    SeriesShape { length: config.length, channels: prepared.channels.len(), marks: config.calendar.len() }
+}
+
 impl Encoder for SeriesEncoder {
     fn target(&self) -> &Target {
         &self.target
@@ -147,11 +186,7 @@ impl Encoder for SeriesEncoder {
     }
 
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
-        let shape = SeriesShape {
-            length: self.config.length,
-            channels: self.prepared.channels.len(),
-            marks: self.config.calendar.len(),
-        };
+        let shape = shape(&self.prepared, &self.config);
         self.config.stem.init(shape, self.config.instance_norm, width, build.device)
     }
 

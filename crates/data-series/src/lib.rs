@@ -10,6 +10,7 @@ mod config;
 mod encoder;
 mod instance;
 mod labelled;
+mod masking;
 mod naive;
 mod open;
 mod parts;
@@ -28,9 +29,10 @@ pub use labelled::{
     HydraConfig, KernelsConfig, LabelledSeriesConfig, LabelledSeriesEncoder, LabelledSeriesFiles,
     LabelledSeriesSource, MiniRocketConfig, OpenLabelledSeries, Padding, SeriesAugment, SeriesScale,
 };
+pub use masking::Masking;
 pub use open::OpenSeries;
 pub use scaling::Scaling;
 pub use source::{FileSource, Source};
 pub use stem::{
-    Channels, Layout, MARKS, MASK, Patches, PatchesConfig, SeriesShape, StemConfig, Steps, VALUES,
+    Channels, Layout, MARKS, MASK, Patches, PatchesConfig, SeriesShape, StemConfig, Steps, VALUES, VISIBLE,
 };

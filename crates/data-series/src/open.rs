@@ -1,6 +1,7 @@
 //! A series, read and cut into windows.
 
 use ansatz_core::{Batch, Encoder, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
+use ansatz_data::hiding;
 
 use crate::encoder::Prepared;
 use crate::naive::naive_errors;
@@ -53,10 +54,14 @@ impl OpenData for OpenSeries {
         self.parts.of(part).len()
     }
 
-    /// Windows are never varied.
-    fn batch(&self, part: Part, indices: &[usize], _variation: Option<Variation>) -> Result<Batch> {
+    /// Windows are never varied, but in what of them is hidden.
+    fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
         let all = self.parts.of(part);
         let targets: Vec<usize> = indices.iter().map(|&index| all[index]).collect();
+        if let Some(masking) = &self.config.masking {
+            let random = |place: usize| hiding(variation, targets[place]);
+            return Ok(self.encoder.masked_batch(&self.series, &targets, masking, random));
+        }
         let (channels, horizon) = (self.series.channels.len(), self.config.horizon);
         let values =
             targets.iter().flat_map(|&target| self.encoder.scaled(&self.series, target, horizon)).collect();
@@ -76,6 +81,13 @@ impl OpenData for OpenSeries {
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
         let target = self.parts.of(part)[index];
         let name = |step: usize| self.series.name(step);
+        if self.config.masking.is_some() {
+            return Ok(Exhibit::Text(format!(
+                "{} to {}",
+                name(target),
+                name(target + self.config.length - 1)
+            )));
+        }
         Ok(Exhibit::Text(format!(
             "{} to {} foretold, {} to {} read",
             name(target),

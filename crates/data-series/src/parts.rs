@@ -4,7 +4,7 @@ use ansatz_core::{Error, Part, Result};
 
 use crate::series::Series;
 
-/// Sizes of a window.
+/// Sizes of a window. Where no step is read before those that are told, a window is asked itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// Steps that are read.
@@ -17,7 +17,8 @@ pub(crate) struct Window {
 ///
 /// The steps are cut by time: training, then validation, then test. A window belongs to the part that holds
 /// all its targets; what it reads may reach back into the part before. Windows begin at every step, and only
-/// those that hold a long gap are left out.
+/// those that hold a long gap are left out; those that are asked themselves lie side by side outside of training, so that no
+/// step is judged twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
     train: Vec<usize>,
@@ -43,7 +44,9 @@ impl Parts {
         let end_of_validation = (end_of_training + cut(validation)).min(steps);
         let Window { length, horizon } = window;
         let windows = |first: usize, end: usize| -> Vec<usize> {
+            let apart = if length == 0 && first > 0 { horizon } else { 1 };
             (first.max(length)..(end + 1).saturating_sub(horizon))
+                .step_by(apart)
                 .filter(|target| series.is_whole(target - length, target + horizon))
                 .collect()
         };
@@ -63,9 +66,12 @@ impl Parts {
                 return Err(Error::input(
                     "the series",
                     format!("the {part} part has {size} of its {steps} steps and no whole window"),
-                    format!(
-                        "{length} steps that are read and {horizon} that are foretold, without a long gap"
-                    ),
+                    match length {
+                        0 => format!("{horizon} steps without a long gap"),
+                        _ => format!(
+                            "{length} steps that are read and {horizon} that are foretold, without a long gap"
+                        ),
+                    },
                     "give a longer series, shorter data.length and data.horizon, or other shares",
                 ));
             }
@@ -98,7 +104,9 @@ mod tests {
 
     #[test]
     fn windows_are_those_counted_one_by_one() {
-        for (steps, length, horizon, gap) in [(100, 7, 3, None), (41, 5, 5, Some(10)), (60, 1, 1, Some(40))] {
+        for (steps, length, horizon, gap) in
+            [(100, 7, 3, None), (41, 5, 5, Some(10)), (60, 1, 1, Some(40)), (80, 0, 4, Some(70))]
+        {
             let mut values: Vec<f64> = (0..steps).map(f64::from).collect();
             if let Some(gap) = gap {
                 values[gap..gap + 3].fill(f64::NAN);
@@ -114,11 +122,13 @@ mod tests {
             ];
             for (part, from, to) in bounds {
                 let belongs = |target: &usize| {
+                    let beside = length > 0 || from == 0 || (target - from).is_multiple_of(horizon);
                     *target >= length
+                        && beside
                         && (*target..target + horizon).all(|at| at >= from && at < to)
                         && (target - length..target + horizon).all(|at| !values[at].is_nan())
                 };
-                let expected: Vec<usize> = (0..steps as usize).filter(belongs).collect();
+                let expected: Vec<usize> = (from..to).filter(belongs).collect();
                 assert_eq!(parts.of(part), expected, "{part}");
             }
             assert_eq!(parts.training_steps, first);

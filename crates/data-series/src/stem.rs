@@ -4,7 +4,7 @@ mod channels;
 mod patches;
 mod steps;
 
-use ansatz_core::{BoxedStem, ConfigError, Error, Inputs, Layer, Result};
+use ansatz_core::{BoxedStem, ConfigError, Error, Grid, HiddenValues, Inputs, Layer, Result, Shared};
 use ansatz_ops::Linear;
 use burn::tensor::{Bool, Device, Tensor};
 use schemars::JsonSchema;
@@ -20,6 +20,9 @@ use crate::InstanceNorm;
 pub const VALUES: &str = "values";
 /// The input of calendar readings `[batch, length, readings]`, where there are some.
 pub const MARKS: &str = "marks";
+/// The input of values `[batch, length, channels]` that are 1 where a value can be seen and 0 where it is hidden; left out
+/// where nothing is.
+pub const VISIBLE: &str = "visible";
 /// The input of whole numbers `[batch, length]` that is 1 where a step is real and 0 where it is padding; may be left
 /// out where all are real.
 pub const MASK: &str = "mask";
@@ -64,6 +67,35 @@ impl StemConfig {
         }
     }
 
+    /// How the values of windows of a shape stand, and the tokens that they become.
+    pub(crate) fn hidden_values(&self, shape: SeriesShape) -> HiddenValues {
+        let SeriesShape { length, channels, .. } = shape;
+        let together = |tokens| HiddenValues {
+            size: [1, length, channels],
+            tokens: Grid { height: 1, width: tokens },
+            rows: 1,
+            learned: 0,
+        };
+        let by_channel = |tokens| HiddenValues {
+            size: [channels, length, 1],
+            tokens: Grid { height: channels, width: tokens },
+            rows: 1,
+            learned: 0,
+        };
+        match self {
+            Self::Steps => together(length),
+            Self::Channels => by_channel(1),
+            Self::Patches(patches) => {
+                let (count, learned) = (patches.count(length), usize::from(patches.class_token));
+                match patches.layout {
+                    Layout::Apart => HiddenValues { rows: channels, learned, ..by_channel(count) },
+                    Layout::Grid => by_channel(count),
+                    Layout::Together => HiddenValues { learned, ..together(count) },
+                }
+            }
+        }
+    }
+
     /// Whether each channel passes the network as an example of its own.
     pub fn is_apart(&self) -> bool {
         matches!(self, Self::Patches(PatchesConfig { layout: Layout::Apart, .. }))
@@ -103,9 +135,19 @@ fn read(inputs: &Inputs, name: &str, [length, values]: [usize; 2]) -> Result<Ten
     ))
 }
 
-/// The calendar readings, where the stem reads some.
-fn read_marks(inputs: &Inputs, shape: SeriesShape) -> Result<Option<Tensor<3>>> {
-    (shape.marks > 0).then(|| read(inputs, MARKS, [shape.length, shape.marks])).transpose()
+/// The values of a window, `[batch, length, channels + marks]`: on a scale of its own, 0 where they are hidden, and behind
+/// them what else is said of each step. What was taken off is left in the second.
+fn read_columns(inputs: &Inputs, shape: SeriesShape, norm: InstanceNorm) -> Result<(Tensor<3>, Shared)> {
+    let size = [shape.length, shape.channels];
+    let values = read(inputs, VALUES, size)?;
+    let visible = inputs.holds(VISIBLE).then(|| read(inputs, VISIBLE, size)).transpose()?;
+    let shared = Shared::default();
+    let values = norm.apply(values, visible, &shared);
+    if shape.marks == 0 {
+        return Ok((values, shared));
+    }
+    let marks = read(inputs, MARKS, [shape.length, shape.marks])?;
+    Ok((Tensor::cat(vec![values, marks], 2), shared))
 }
 
 /// Where steps are real, `[batch, length]`; `None` where all are.

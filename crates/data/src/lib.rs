@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod checksum;
 mod examples;
 pub mod fetch;
+mod hiding;
 mod length;
 pub mod loader;
 pub mod random;
@@ -26,6 +27,7 @@ pub use cache::Cache;
 pub use catalogue::{CATALOGUE, KnownFile, KnownSet, Source};
 pub use examples::Examples;
 pub use fetch::{FetchOptions, Fetched, Progress, get};
+pub use hiding::{check_hidden_share, hidden_patches, hiding};
 pub use loader::{Loader, LoaderConfig, Order};
 pub use random::{Purpose, stream};
 pub use records::{

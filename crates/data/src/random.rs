@@ -29,6 +29,8 @@ pub enum Purpose {
     Balance = 8,
     /// Kernels that are not trained.
     Kernel = 9,
+    /// Which patches of an example are hidden.
+    Hiding = 10,
 }
 
 /// The stream of random numbers for one purpose at one place of a run.

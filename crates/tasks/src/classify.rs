@@ -119,6 +119,12 @@ fn names(target: &Target) -> Result<&[String]> {
             "named classes",
             "choose the task `language-model`, or data with classes",
         )),
+        Target::HiddenValues(_) => Err(Error::input(
+            "the labels of the data",
+            "they are values that are hidden",
+            "named classes",
+            "leave data.masking out, or choose the task `masked-patches`",
+        )),
         Target::Series { .. } => Err(Error::input(
             "the labels of the data",
             "they are the next steps of a series",

@@ -35,6 +35,7 @@ pub(crate) fn distribution(targets: &Targets, [examples, classes]: [usize; 2]) -
         }
         Targets::Labels { .. } => Err(mismatch("any number of them may hold".to_owned())),
         Targets::Tokens(_) => Err(mismatch("they are tokens".to_owned())),
+        Targets::HiddenValues { .. } => Err(mismatch("they are hidden values".to_owned())),
         Targets::Series { .. } => Err(mismatch("they are steps of a series".to_owned())),
         Targets::Numbers(_) => Err(mismatch("they are numbers".to_owned())),
         Targets::Unknown => Err(mismatch("they are unknown".to_owned())),

@@ -74,6 +74,7 @@ impl ClassifyScorer {
             }
             Targets::Labels { .. }
             | Targets::Tokens(_)
+            | Targets::HiddenValues { .. }
             | Targets::Series { .. }
             | Targets::Numbers(_)
             | Targets::Unknown => None,
@@ -90,6 +91,7 @@ impl ClassifyScorer {
             }
             Targets::Labels { .. } => "labels of which any number may hold".to_owned(),
             Targets::Tokens(_) => "labels that are tokens".to_owned(),
+            Targets::HiddenValues { .. } => "labels that are hidden values".to_owned(),
             Targets::Series { .. } => "labels that are steps of a series".to_owned(),
             Targets::Numbers(_) => "labels that are numbers".to_owned(),
             Targets::Classes(indices) if indices.len() != examples => {

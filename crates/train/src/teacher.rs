@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ansatz_core::{ConfigError, Encoder, Error, Model, Registry, Result, Target};
+use ansatz_core::{ConfigError, Encoder, Error, HiddenValues, Model, Registry, Result, Target};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 use schemars::JsonSchema;
@@ -92,7 +92,10 @@ impl TeacherConfig {
             Err(Error::input(self.run.display(), problem, expected, remedy))
         };
         let (taught, known) = (encoder.target(), trained.encoder.target());
-        let told = matches!(taught, Target::Series { .. } | Target::Number { .. } | Target::Labels { .. });
+        let told = matches!(
+            taught,
+            Target::Series { .. } | Target::HiddenValues(_) | Target::Number { .. } | Target::Labels { .. }
+        );
         if told && self.outputs > 0.0 {
             let problem = "what is told are no probabilities of which one holds, and only such are imitated";
             return refused(problem.to_owned(), "a task of classes or tokens, or train.teacher.outputs = 0");
@@ -121,6 +124,9 @@ fn answers(target: &Target) -> String {
         Target::Labels { names } => format!("any of {} labels", names.len()),
         Target::Tokens { vocabulary } => format!("{vocabulary} tokens"),
         Target::MaskedTokens { vocabulary, .. } => format!("{vocabulary} hidden tokens"),
+        Target::HiddenValues(HiddenValues { size: [rows, columns, channels], .. }) => {
+            format!("hidden values of {rows}×{columns}×{channels}")
+        }
         Target::Number { .. } => "a number".to_owned(),
         Target::Series { channels, .. } => format!("a series of {} channels", channels.len()),
     }

@@ -136,7 +136,9 @@ fn next_command(folder: &RunFolder, registry: &Registry) -> Result<String, Error
         }
         (Some(_), Target::Tokens { .. }) => format!("ansatz generate {run} --prompt \"To be\""),
         (Some(_), Target::Classes { .. } | Target::Labels { .. }) => format!("ansatz predict {run} TEXT.txt"),
-        (None, Target::Tokens { .. }) | (_, Target::MaskedTokens { .. }) => format!("ansatz evaluate {run}"),
+        (None, Target::Tokens { .. }) | (_, Target::MaskedTokens { .. } | Target::HiddenValues(_)) => {
+            format!("ansatz evaluate {run}")
+        }
         (_, Target::Series { .. }) => format!("ansatz predict {run} SERIES.csv"),
         (None, Target::Classes { .. } | Target::Labels { .. }) | (_, Target::Number { .. }) => {
             format!("ansatz predict {run} {}", encoder.usual_file())

@@ -10,14 +10,20 @@ use crate::decode::{Decoder, Filter, picture_files};
 use crate::pictures::{PictureSize, Pictures, Pixels, STREAMED_FROM};
 use crate::source::{Folder, Found};
 
-pub(super) fn read(config: &Folder, background: f64, invert: bool) -> Result<Found> {
+pub(super) fn read(config: &Folder, background: f64, invert: bool, labelled: bool) -> Result<Found> {
     let size = PictureSize { height: config.height, width: config.width, channels: config.channels };
     let decoder = Decoder { size, background, invert, filter: Filter::default() };
-    read_streaming(config, decoder, STREAMED_FROM)
+    read_streaming(config, decoder, labelled, STREAMED_FROM)
 }
 
 /// The same, where the pictures of a part stay in their files if they have at least so many bytes together.
-fn read_streaming(config: &Folder, decoder: Decoder, streamed_from: usize) -> Result<Found> {
+fn read_streaming(
+    config: &Folder,
+    decoder: Decoder,
+    labelled: bool,
+    streamed_from: usize,
+) -> Result<Found> {
+    let classes_of = |folder: &Path| if labelled { classes_of(folder) } else { groups_of(folder) };
     let mut reader = Reader { decoder, strict: config.strict, damaged: Vec::new(), streamed_from };
     let (train, test) = (config.path.join("train"), config.path.join("test"));
     if train.is_dir() && test.is_dir() {
@@ -67,6 +73,12 @@ fn classes_of(folder: &Path) -> Result<Vec<String>> {
         ));
     }
     Ok(classes)
+}
+
+/// The folders inside a folder, or itself, named `.`, where it has none.
+fn groups_of(folder: &Path) -> Result<Vec<String>> {
+    let folders = folders_of(folder)?;
+    Ok(if folders.is_empty() { vec![".".to_owned()] } else { folders })
 }
 
 /// Reads pictures, and keeps what was wrong with those that it leaves out.
@@ -141,7 +153,7 @@ mod tests {
         let config = Folder { path: folder.path().to_owned(), height: 2, width: 2, ..Folder::default() };
         let size = PictureSize { height: 2, width: 2, channels: 3 };
         let decoder = Decoder { size, background: 1.0, invert: false, filter: Filter::default() };
-        let [held, streamed] = [usize::MAX, 0].map(|from| read_streaming(&config, decoder, from).unwrap());
+        let [held, streamed] = [usize::MAX, 0].map(|from| read_streaming(&config, decoder, true, from).unwrap());
         assert!(matches!(streamed.train.pixels, Pixels::Files(..)));
         assert_eq!((&held.damaged, held.damaged.len()), (&streamed.damaged, 2));
         for (held, streamed) in [(&held.train, &streamed.train), (&held.test, &streamed.test)] {

@@ -82,7 +82,7 @@ fn check_size(source: &str, height: usize, width: usize, channels: usize) -> Res
     Ok(())
 }
 
-/// PNG and JPEG files in folders named after their classes.
+/// PNG and JPEG files in folders named after their classes; where patches are hidden, also in one folder.
 ///
 /// Where `path` holds the folders `train` and `test`, these are the parts; otherwise a share of each
 /// class is taken off for testing.
@@ -185,12 +185,19 @@ impl Source {
         }
     }
 
-    pub(crate) fn read(&self, places: &Places, background: f64, invert: bool) -> ansatz_core::Result<Found> {
+    /// Reads all pictures; those of a folder may be without classes where they are not `labelled`.
+    pub(crate) fn read(
+        &self,
+        places: &Places,
+        background: f64,
+        invert: bool,
+        labelled: bool,
+    ) -> ansatz_core::Result<Found> {
         match self {
             Self::Digits => digits::read(),
             Self::Mnist => idx_files::read("mnist", places, idx_files::digit_names()),
             Self::FashionMnist => idx_files::read("fashion-mnist", places, idx_files::fashion_names()),
-            Self::Folder(folder) => folder::read(folder, background, invert),
+            Self::Folder(folder) => folder::read(folder, background, invert, labelled),
             Self::Noise(noise) => Ok(noise::make(noise)),
             Self::Records(_) => {
                 let problem = "it stands for a column of records, which the data model `fused` reads";

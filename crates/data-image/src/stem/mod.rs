@@ -3,7 +3,7 @@
 mod patches;
 mod pixels;
 
-use ansatz_core::{BoxedStem, ConfigError, Inputs, Layer};
+use ansatz_core::{BoxedStem, ConfigError, Grid, HiddenValues, Inputs, Layer};
 use ansatz_ops::Linear;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
@@ -80,6 +80,20 @@ impl StemConfig {
             Self::Pixels => Ok(()),
             Self::Patches(patches) => patches.check(),
         }
+    }
+
+    /// How the values of pictures of a size stand, and the tokens that they become.
+    pub(crate) fn hidden_values(&self, size: PictureSize) -> HiddenValues {
+        let PictureSize { height, width, channels } = size;
+        let ([high, wide], learned) = match self {
+            Self::Pixels => ([1, 1], 0),
+            Self::Patches(patches) => (
+                patches.sides(),
+                usize::from(patches.class_token) + usize::from(patches.distillation_token),
+            ),
+        };
+        let tokens = Grid { height: height / high.max(1), width: width / wide.max(1) };
+        HiddenValues { size: [height, width, channels], tokens, rows: 1, learned }
     }
 
     /// Builds the stem for pictures of a size. With a `width`, tokens are projected to it linearly.

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::recognise::recognise;
 use super::{KernelsConfig, LabelledSeriesEncoder, LabelledSeriesSource, OpenLabelledSeries, SeriesAugment};
-use crate::StemConfig;
+use crate::{Masking, StemConfig};
 
-/// Series with a class each.
+/// Series with a class each, or of which some patches are hidden.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LabelledSeriesConfig {
@@ -44,6 +44,10 @@ pub struct LabelledSeriesConfig {
     /// behind its end is read as zeros.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<KernelsConfig>,
+    /// Patches that are hidden, for the task `masked-patches`: classes are not looked at, and a file need have none. Left
+    /// out: the class of each series is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
 }
 
 /// What stands behind series that are shorter than the longest.
@@ -83,6 +87,7 @@ impl Default for LabelledSeriesConfig {
             split_seed: 0,
             stem: StemConfig::default(),
             kernels: None,
+            masking: None,
         }
     }
 }
@@ -94,12 +99,12 @@ impl Component for LabelledSeriesConfig {
         The UEA multivariate time series classification archive, 2018, arXiv:1811.00075";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {
-        if let Some(length) = self.length {
-            if !(1..=1 << 20).contains(&length) {
-                return Err(ConfigError::value("length", format!("{length} steps"), "1 up to 1048576"));
-            }
-            self.stem.check(length, false)?;
+        const LONGEST: usize = 1 << 20;
+        let length = self.length.unwrap_or(LONGEST);
+        if !(1..=LONGEST).contains(&length) {
+            return Err(ConfigError::value("length", format!("{length} steps"), "1 up to 1048576"));
         }
+        self.stem.check(length, false)?;
         self.test.check("test")?;
         self.validation.check("validation")?;
         if self.stem.is_apart() {
@@ -111,6 +116,13 @@ impl Component for LabelledSeriesConfig {
             if self.stem != StemConfig::default() {
                 let problem = "kernels make the token of a series";
                 return Err(ConfigError::value("stem", problem, "data.kernels or data.stem, not both"));
+            }
+        }
+        if let Some(masking) = &self.masking {
+            masking.check(self.length).map_err(|error| error.under("masking"))?;
+            if self.kernels.is_some() {
+                let problem = "nothing of kernels is trained, and their responses hide nothing";
+                return Err(ConfigError::value("masking", problem, "data.masking or data.kernels, not both"));
             }
         }
         self.augment.check().map_err(|error| error.under("augment"))
@@ -157,6 +169,10 @@ mod tests {
             ("kernels = { hydra = { groups = 3 } }", "kernels.hydra.groups"),
             ("kernels = { hydra = { kernels = 1 } }", "kernels.hydra.kernels"),
             ("kernels = { hydra = {} }\nstem = 'channels'", "stem"),
+            ("masking = { length = 0 }", "masking.length"),
+            ("length = 9\nmasking = { length = 9 }", "masking.length"),
+            ("masking = {}\nkernels = { hydra = {} }", "masking"),
+            ("stem = { patches = { stride = 0, layout = 'grid' } }", "stem.patches.stride"),
             ("length = 3\nstem = { patches = { length = 4, layout = 'grid' } }", "stem.patches.length"),
         ] {
             let said = message(text);

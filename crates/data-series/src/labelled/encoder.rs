@@ -6,11 +6,13 @@ use ansatz_core::{
     Batch, BoxedStem, Build, ConfigError, Encoder, Error, FileBatches, Preparation, Result, Target, Targets,
 };
 use burn::tensor::TensorData;
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::kernels::{Fitted, Kernels};
 use super::ts::{self, wrong};
 use super::{LabelledSeriesConfig, Padding, SeriesScale};
+use crate::masking::{Asked, Masking};
 use crate::source::files_ending;
 use crate::{InstanceNorm, MARKS, MASK, Scaling, SeriesShape, VALUES};
 
@@ -51,7 +53,11 @@ pub(super) struct Scaled {
 
 impl LabelledSeriesEncoder {
     pub(super) fn new(prepared: Prepared, config: &LabelledSeriesConfig) -> Self {
-        let target = Target::Classes { names: prepared.classes.clone() };
+        let shape = shape(&prepared);
+        let target = match config.masking {
+            Some(_) => Target::HiddenValues(config.stem.hidden_values(shape)),
+            None => Target::Classes { names: prepared.classes.clone() },
+        };
         Self { prepared, config: config.clone(), target, kernels: None }
     }
 
@@ -130,6 +136,25 @@ impl LabelledSeriesEncoder {
         Batch { examples, inputs: vec![(VALUES.to_owned(), TensorData::new(values, shape))], targets }
     }
 
+    /// Series of which `masking` hides patches as `random` of their place says.
+    pub(super) fn masked_batch<R: Rng>(
+        &self,
+        rows: &[Scaled],
+        masking: &Masking,
+        random: impl Fn(usize) -> R,
+    ) -> Batch {
+        let mut asked = Asked::new(self.config.stem.hidden_values(shape(&self.prepared)).size);
+        let hide = |(place, row): (usize, &Scaled)| {
+            let mut values = row.values.clone();
+            let hidden = masking.apply(&mut values, self.channels(), &mut random(place));
+            asked.push(&row.values, &hidden, &row.observed);
+            let seen = row.observed.iter().zip(&hidden).map(|(observed, hidden)| *observed && !hidden);
+            Scaled { values, observed: seen.collect() }
+        };
+        let rows: Vec<Scaled> = rows.iter().enumerate().map(hide).collect();
+        self.batch(&rows, asked.targets())
+    }
+
     /// Series as the inputs of a batch, what is shorter padded behind.
     pub(super) fn batch(&self, rows: &[Scaled], targets: Targets) -> Batch {
         if let Some(kernels) = &self.kernels {
@@ -197,6 +222,12 @@ fn fill(values: &mut [f64], channels: usize, means: &[f64]) {
     }
 }
 
+/// The shape of a series as the stem reads it.
+fn shape(prepared: &Prepared) -> SeriesShape {
+    let channels = prepared.scaling.mean.len();
+    SeriesShape { length: prepared.length, channels, marks: if prepared.gaps { channels } else { 0 } }
+}
+
 impl Encoder for LabelledSeriesEncoder {
     fn target(&self) -> &Target {
         &self.target
@@ -212,15 +243,13 @@ impl Encoder for LabelledSeriesEncoder {
             let shape = SeriesShape { length: 1, channels: kernels.count(), marks: 0 };
             return self.config.stem.init(shape, InstanceNorm::None, width, build.device);
         }
-        let channels = self.channels();
-        let marks = if self.prepared.gaps { channels } else { 0 };
+        let shape = shape(&self.prepared);
         let stem = &self.config.stem;
         stem.check(self.length(), false)?;
-        if marks > 0 && stem.check(self.length(), true).is_err() {
+        if shape.marks > 0 && stem.check(self.length(), true).is_err() {
             let problem = "values are missing, and patches of single channels cannot say where";
             return Err(ConfigError::value("stem.patches.layout", problem, "\"together\"").into());
         }
-        let shape = SeriesShape { length: self.length(), channels, marks };
         stem.init(shape, InstanceNorm::None, width, build.device)
     }
 

@@ -3,7 +3,7 @@
 use ansatz_core::{
     Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Spool, SpoolWriter, Targets, Variation,
 };
-use ansatz_data::{Division, Purpose, stream};
+use ansatz_data::{Division, Purpose, hiding, stream};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::drawing::drawing;
@@ -39,11 +39,12 @@ impl OpenLabelledSeries {
     /// # Errors
     /// When the source is not there, has one class alone, or the test part has a class that training has not.
     pub fn open(config: &LabelledSeriesConfig, places: &Places) -> Result<Self> {
-        let Found { train, test } = config.source.read(places)?;
+        let labelled = config.masking.is_none();
+        let Found { train, test } = config.source.read(places, labelled)?;
         let occurs = |class: &usize| train.classes.contains(class);
         let classes: Vec<String> =
             (0..train.names.len()).filter(occurs).map(|class| train.names[class].clone()).collect();
-        if classes.len() < 2 {
+        if classes.len() < 2 && labelled {
             let problem = format!("all {} series are of one class", train.classes.len());
             let expected = "two classes at least";
             return Err(Error::input("the source of labelled series", problem, expected, "give more series"));
@@ -73,6 +74,9 @@ impl OpenLabelledSeries {
         let parts = Division::stratified(&of(&rest), config.validation, config.split_seed)?;
         let (train, validation) = parts.divide(rest);
         let prepared = fit(&files, &train, classes, config.length)?;
+        if let Some(masking) = &config.masking {
+            masking.check(Some(prepared.length)).map_err(|error| error.under("data.masking"))?;
+        }
         let mut notes = notes(&files, prepared.length);
         let mut encoder = LabelledSeriesEncoder::new(prepared, config);
         let mut responses = Vec::new();
@@ -208,11 +212,17 @@ impl OpenData for OpenLabelledSeries {
             Ok(series)
         };
         let rows = indices.iter().map(row).collect::<Result<Vec<Scaled>>>()?;
-        Ok(self.encoder.batch(&rows, targets))
+        Ok(match &self.config.masking {
+            None => self.encoder.batch(&rows, targets),
+            Some(masking) => {
+                self.encoder.masked_batch(&rows, masking, |place| hiding(variation, indices[place]))
+            }
+        })
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
-        Some(Targets::Classes(self.part(part).iter().map(|example| example.class).collect()))
+        let classes = || self.part(part).iter().map(|example| example.class).collect();
+        self.config.masking.is_none().then(|| Targets::Classes(classes()))
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {

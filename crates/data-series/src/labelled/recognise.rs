@@ -29,7 +29,7 @@ pub(super) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     let test = beside(path);
     let files = LabelledSeriesFiles { train: path.to_owned(), test: test.clone() };
     // A source of files needs no place for sets.
-    let found = LabelledSeriesSource::Files(files).read(&Places { data: path.to_owned() })?;
+    let found = LabelledSeriesSource::Files(files).read(&Places { data: path.to_owned() }, true)?;
     let Labelled { file, names, classes, .. } = &found.train;
     let (examples, channels) = (classes.len(), file.channels);
     let steps = || (0..examples).map(|index| file.steps(index));

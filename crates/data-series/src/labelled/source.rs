@@ -61,11 +61,16 @@ pub(super) struct Labelled {
 }
 
 impl Labelled {
-    fn read(path: PathBuf) -> Result<Self> {
+    /// Reads a file, whose series are all of one class without a name where they need not be `labelled` and are not.
+    fn read(path: PathBuf, labelled: bool) -> Result<Self> {
         let file = ts::read(&path)?;
         let classes: Option<Vec<usize>> = file.heads.iter().map(|head| head.class).collect();
         match (file.classes.clone(), classes) {
             (Some(names), Some(classes)) => Ok(Self { file, names, classes, path }),
+            _ if !labelled => {
+                let classes = vec![0; file.heads.len()];
+                Ok(Self { file, names: vec![String::new()], classes, path })
+            }
             _ => {
                 let expected = "series with a class each: `@classLabel true` and their names";
                 Err(wrong(&path, "its series have no labels", expected, "give a file with labels"))
@@ -88,11 +93,11 @@ impl LabelledSeriesSource {
     /// All series.
     ///
     /// # Errors
-    /// When a file cannot be read, has no labels, or the two do not fit together.
-    pub(super) fn read(&self, places: &Places) -> Result<Found> {
+    /// When a file cannot be read, has no labels though it should be `labelled`, or the two do not fit together.
+    pub(super) fn read(&self, places: &Places, labelled: bool) -> Result<Found> {
         let (train, test) = self.files(places)?;
-        let train = Labelled::read(train)?;
-        let test = test.map(Labelled::read).transpose()?;
+        let train = Labelled::read(train, labelled)?;
+        let test = test.map(|test| Labelled::read(test, labelled)).transpose()?;
         if let Some(test) = test.as_ref().filter(|test| test.file.channels != train.file.channels) {
             let problem = format!("its series have {} dimensions", test.file.channels);
             let expected = format!("{}, as those that are learned from", train.file.channels);

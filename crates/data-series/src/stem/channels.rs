@@ -1,12 +1,12 @@
 //! Each channel a token.
 
-use ansatz_core::{FeatureSpec, Features, Inputs, Layer, Result, Shared, Stem};
+use ansatz_core::{FeatureSpec, Features, Inputs, Layer, Result, Stem};
 use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use crate::InstanceNorm;
-use crate::stem::{SeriesShape, VALUES, project, projection_layer, read, read_marks, width};
+use crate::stem::{SeriesShape, project, projection_layer, read_columns, width};
 
 /// Each channel a token, all its steps mapped linearly, and each calendar reading behind them (Liu et al.,
 /// iTransformer, 2023, arXiv:2310.06625, section 3.1): `[batch, length, channels + readings]` →
@@ -31,13 +31,7 @@ impl Channels {
 
 impl Stem for Channels {
     fn forward(&self, inputs: &Inputs) -> Result<Features> {
-        let values = read(inputs, VALUES, [self.shape.length, self.shape.channels])?;
-        let shared = Shared::default();
-        let values = self.norm.apply(values, &shared);
-        let columns = match read_marks(inputs, self.shape)? {
-            Some(marks) => Tensor::cat(vec![values, marks], 2),
-            None => values,
-        };
+        let (columns, shared) = read_columns(inputs, self.shape, self.norm)?;
         let tokens = project(self.projection.as_ref(), columns.swap_dims(1, 2));
         Ok(Features { shared, ..Features::row(tokens) })
     }

@@ -1,6 +1,6 @@
 //! Each patch of steps of a channel a token.
 
-use ansatz_core::{ConfigError, FeatureSpec, Features, Grid, Inputs, Layer, Result, Shared, Stem};
+use ansatz_core::{ConfigError, FeatureSpec, Features, Grid, Inputs, Layer, Result, Stem};
 use ansatz_ops::{Linear, LinearConfig};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::InstanceNorm;
-use crate::stem::{SeriesShape, VALUES, project, projection_layer, read, read_marks, read_mask, width};
+use crate::stem::{SeriesShape, project, projection_layer, read_columns, read_mask, width};
 
 /// Patches of successive steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,9 +73,9 @@ impl PatchesConfig {
         }
     }
 
-    /// Patches of a window of `length` steps.
+    /// Patches of a window of `length` steps, one at least.
     pub fn count(&self, length: usize) -> usize {
-        (length + self.padding - self.length) / self.stride + 1
+        (length + self.padding).saturating_sub(self.length) / self.stride + 1
     }
 
     /// Builds the stem for windows of a shape.
@@ -184,15 +184,9 @@ impl Patches {
 
 impl Stem for Patches {
     fn forward(&self, inputs: &Inputs) -> Result<Features> {
-        let SeriesShape { length, channels, .. } = self.shape;
-        let values = read(inputs, VALUES, [length, channels])?;
-        let [batch, _, _] = values.dims();
-        let shared = Shared::default();
-        let values = self.norm.apply(values, &shared);
-        let columns = match read_marks(inputs, self.shape)? {
-            Some(marks) => Tensor::cat(vec![values, marks], 2),
-            None => values,
-        };
+        let channels = self.shape.channels;
+        let (columns, shared) = read_columns(inputs, self.shape, self.norm)?;
+        let [batch, _, _] = columns.dims();
         let strips = self.strips();
         let tokens = project(self.projection.as_ref(), self.cut(columns, strips));
         let [rows, count, width] = tokens.dims();
@@ -251,7 +245,7 @@ impl Stem for Patches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MARKS, MASK};
+    use crate::{MARKS, MASK, VALUES};
     use burn::tensor::TensorData;
 
     #[test]

@@ -1,12 +1,12 @@
 //! Each step a token.
 
-use ansatz_core::{FeatureSpec, Features, Inputs, Layer, Result, Shared, Stem};
+use ansatz_core::{FeatureSpec, Features, Inputs, Layer, Result, Stem};
 use ansatz_ops::{Linear, LinearConfig};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use crate::InstanceNorm;
-use crate::stem::{SeriesShape, VALUES, project, projection_layer, read, read_marks, read_mask, width};
+use crate::stem::{SeriesShape, project, projection_layer, read_columns, read_mask, width};
 
 /// Each step a token, its channels and calendar readings mapped linearly:
 /// `[batch, length, channels + readings]` → `[batch, length, width]`. Without a width to map to, tokens are
@@ -32,13 +32,7 @@ impl Steps {
 
 impl Stem for Steps {
     fn forward(&self, inputs: &Inputs) -> Result<Features> {
-        let values = read(inputs, VALUES, [self.shape.length, self.shape.channels])?;
-        let shared = Shared::default();
-        let values = self.norm.apply(values, &shared);
-        let tokens = match read_marks(inputs, self.shape)? {
-            Some(marks) => Tensor::cat(vec![values, marks], 2),
-            None => values,
-        };
+        let (tokens, shared) = read_columns(inputs, self.shape, self.norm)?;
         let mask = read_mask(inputs, self.shape.length)?;
         Ok(Features { shared, mask, ..Features::row(project(self.projection.as_ref(), tokens)) })
     }

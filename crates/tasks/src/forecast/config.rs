@@ -67,6 +67,12 @@ fn series(target: &Target) -> Result<(&[String], usize, bool)> {
         Target::Series { channels, horizon, apart, .. } if !channels.is_empty() && *horizon > 0 => {
             Ok((channels, *horizon, *apart))
         }
+        Target::HiddenValues(_) => Err(Error::input(
+            "the labels of the data",
+            "they are values that are hidden",
+            "the steps that follow a window",
+            "leave data.masking out, or choose the task `masked-patches`",
+        )),
         _ => Err(Error::input(
             "the labels of the data",
             "they are no steps of a series",

@@ -17,6 +17,30 @@ pub enum RegressLoss {
 }
 
 impl RegressLoss {
+    /// The figure that is the mean of this loss.
+    pub(crate) fn figure(self) -> &'static str {
+        match self {
+            Self::Mse => "mse",
+            Self::Mae => "mae",
+        }
+    }
+
+    /// The loss of one error.
+    pub(crate) fn of(self, error: f64) -> f64 {
+        match self {
+            Self::Mse => error * error,
+            Self::Mae => error.abs(),
+        }
+    }
+
+    /// The loss of each of `errors`.
+    pub(crate) fn of_each(self, errors: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Mse => errors.clone() * errors,
+            Self::Mae => errors.abs(),
+        }
+    }
+
     /// The mean loss, `[1]`, of `outputs` `[batch, 1, 1]`.
     ///
     /// # Errors
@@ -26,10 +50,7 @@ impl RegressLoss {
         let wanted = numbers(targets, batch * positions * values)?.to_vec();
         let data = TensorData::new(wanted, [batch, positions, values]);
         let errors = outputs.clone() - Tensor::from_data(data, (&outputs.device(), outputs.dtype()));
-        Ok(match self {
-            Self::Mse => (errors.clone() * errors).mean(),
-            Self::Mae => errors.abs().mean(),
-        })
+        Ok(self.of_each(errors).mean())
     }
 }
 

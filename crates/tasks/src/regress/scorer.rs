@@ -1,40 +1,25 @@
 //! How good numbers are.
 
-use std::collections::BTreeMap;
-
 use ansatz_core::{Contribution, Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
 
 use super::RegressLoss;
 use super::loss::numbers;
+use crate::errors::Errors;
 
-/// Adds up errors in float64 and in the number's own unit: `mse`, its root `rmse`, `mae`, and
-/// `r2 = 1 − Σ (x − y)² / Σ (x − x̄)²` about the mean x̄ of what was judged.
+/// Adds up errors in the number's own unit, see [`Errors`].
 #[derive(Debug, Clone)]
 pub struct RegressScorer {
     name: String,
     scale: [f64; 2],
     loss: RegressLoss,
-    squared: f64,
-    absolute: f64,
+    errors: Errors,
     contributions: Vec<Contribution>,
-    mean: f64,
-    /// Σ (x − x̄)² so far.
-    spread: f64,
 }
 
 impl RegressScorer {
     /// An empty account for a number whose `[mean, deviation]` over the training part is `scale`.
     pub fn new(name: &str, scale: [f64; 2], loss: RegressLoss) -> Self {
-        Self {
-            name: name.to_owned(),
-            scale,
-            loss,
-            squared: 0.0,
-            absolute: 0.0,
-            contributions: Vec::new(),
-            mean: 0.0,
-            spread: 0.0,
-        }
+        Self { name: name.to_owned(), scale, loss, errors: Errors::default(), contributions: Vec::new() }
     }
 
     /// A value of the network's scale in the number's own unit.
@@ -44,17 +29,8 @@ impl RegressScorer {
     }
 
     fn take_in(&mut self, wanted: f64, error: f64) {
-        self.squared += error * error;
-        self.absolute += error.abs();
-        let sum = match self.loss {
-            RegressLoss::Mse => error * error,
-            RegressLoss::Mae => error.abs(),
-        };
-        self.contributions.push(Contribution { sum, weight: 1.0 });
-        // Welford 1962: the spread about the mean of all so far, without losing digits.
-        let before = wanted - self.mean;
-        self.mean += before / self.contributions.len() as f64;
-        self.spread += before * (wanted - self.mean);
+        self.errors.add(wanted, error);
+        self.contributions.push(Contribution { sum: self.loss.of(error), weight: 1.0 });
     }
 }
 
@@ -80,10 +56,7 @@ impl Scorer for RegressScorer {
             Outcome {
                 predictions: Vec::new(),
                 target: wanted.map_or(String::new(), |wanted| format!("{} {wanted}", self.name)),
-                loss: error.map_or(f32::NAN, |error| match self.loss {
-                    RegressLoss::Mse => (error * error) as f32,
-                    RegressLoss::Mae => error.abs() as f32,
-                }),
+                loss: error.map_or(f32::NAN, |error| self.loss.of(error) as f32),
                 correct: true,
                 number: Some(number),
             }
@@ -96,23 +69,11 @@ impl Scorer for RegressScorer {
     }
 
     fn scores(&self) -> Scores {
-        let examples = self.contributions.len() as f64;
-        let mse = self.squared / examples;
-        let values = [
-            ("mse", mse),
-            ("rmse", mse.sqrt()),
-            ("mae", self.absolute / examples),
-            ("r2", 1.0 - self.squared / self.spread),
-        ];
-        let primary = match self.loss {
-            RegressLoss::Mse => "mse",
-            RegressLoss::Mae => "mae",
-        };
         Scores {
             examples: self.contributions.len(),
-            primary: primary.to_owned(),
+            primary: self.loss.figure().to_owned(),
             higher_is_better: false,
-            values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
+            values: self.errors.figures(),
             interval: None,
             confusion: None,
             errors: None,

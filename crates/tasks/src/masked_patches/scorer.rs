@@ -1,0 +1,121 @@
+//! How well hidden values were told.
+
+use ansatz_core::{Contribution, Error, HostOutputs, Outcome, Result, Scorer, Scores, Targets};
+
+use super::loss::hidden_values;
+use crate::RegressLoss;
+use crate::errors::Errors;
+
+/// Adds up the errors of hidden values, on the scale that the network works with, see [`Errors`].
+#[derive(Debug, Clone)]
+pub struct MaskedPatchesScorer {
+    size: [usize; 3],
+    loss: RegressLoss,
+    errors: Errors,
+    contributions: Vec<Contribution>,
+}
+
+impl MaskedPatchesScorer {
+    /// An empty account for examples of `[rows, columns, channels]`.
+    pub fn new(size: [usize; 3], loss: RegressLoss) -> Self {
+        Self { size, loss, errors: Errors::default(), contributions: Vec::new() }
+    }
+
+    /// Takes in one example; the sum of its losses, and of how many values.
+    fn add_example(&mut self, outputs: &[f32], values: &[f32], hidden: &[bool]) -> Contribution {
+        let mut told = Contribution { sum: 0.0, weight: 0.0 };
+        for ((output, value), _) in outputs.iter().zip(values).zip(hidden).filter(|(_, hidden)| **hidden) {
+            let wanted = f64::from(*value);
+            let error = f64::from(*output) - wanted;
+            self.errors.add(wanted, error);
+            told.sum += self.loss.of(error);
+            told.weight += 1.0;
+        }
+        told
+    }
+}
+
+impl Scorer for MaskedPatchesScorer {
+    fn add(&mut self, outputs: &HostOutputs, targets: &Targets) -> Result<Vec<Outcome>> {
+        let [batch, positions, each] = outputs.dims;
+        let [rows, columns, channels] = self.size;
+        if [positions, each] != [rows * columns, channels] {
+            return Err(Error::Failed(format!(
+                "scoring hidden values: {positions} positions of {each} values, expected {} of {channels}",
+                rows * columns
+            )));
+        }
+        // A value is never simply right or wrong, so no outcome is a mistake.
+        let outcome = |loss: f64| Outcome {
+            predictions: Vec::new(),
+            target: String::new(),
+            loss: loss as f32,
+            correct: true,
+            number: None,
+        };
+        if *targets == Targets::Unknown {
+            return Ok(vec![outcome(f64::NAN); batch]);
+        }
+        let size = positions * each;
+        let (values, hidden) = hidden_values(targets, batch * size)?;
+        let outcomes = (0..batch).map(|example| {
+            let range = example * size..(example + 1) * size;
+            let told = self.add_example(outputs.example(example), &values[range.clone()], &hidden[range]);
+            self.contributions.push(told);
+            outcome(told.sum / told.weight.max(1.0))
+        });
+        Ok(outcomes.collect())
+    }
+
+    fn contributions(&self) -> &[Contribution] {
+        &self.contributions
+    }
+
+    fn scores(&self) -> Scores {
+        Scores {
+            examples: self.contributions.len(),
+            primary: self.loss.figure().to_owned(),
+            higher_is_better: false,
+            values: self.errors.figures(),
+            interval: None,
+            confusion: None,
+            errors: None,
+            labels: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_counted_by_hand() {
+        let mut scorer = MaskedPatchesScorer::new([1, 2, 1], RegressLoss::Mse);
+        let outputs = HostOutputs { dims: [2, 2, 1], values: vec![1.0, 5.0, 0.0, 2.0] };
+        let targets = Targets::HiddenValues {
+            values: vec![0.0, 0.0, 3.0, 3.0],
+            hidden: vec![true, false, true, true],
+        };
+        let outcomes = scorer.add(&outputs, &targets).unwrap();
+        assert_eq!(outcomes.iter().map(|outcome| outcome.loss).collect::<Vec<_>>(), [1.0, 5.0]);
+        let scores = scorer.scores();
+        // Wanted 0, 3, 3; said 1, 0, 2.
+        assert_eq!((scores.examples, scores.primary.as_str()), (2, "mse"));
+        assert!((scores.primary_value() - 11.0 / 3.0).abs() < 1e-12);
+        assert!((scores.values["mae"] - 5.0 / 3.0).abs() < 1e-12);
+        assert!((scores.values["r2"] - (1.0 - 11.0 / 6.0)).abs() < 1e-12);
+        assert_eq!(scorer.contributions().iter().map(|one| one.weight).sum::<f64>(), 3.0);
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_counted() {
+        let mut scorer = MaskedPatchesScorer::new([1, 2, 1], RegressLoss::Mae);
+        let outputs = HostOutputs { dims: [1, 2, 1], values: vec![0.0; 2] };
+        assert!(scorer.add(&outputs, &Targets::Unknown).unwrap()[0].loss.is_nan());
+        assert!(scorer.scores().primary_value().is_nan());
+        assert!(scorer.add(&outputs, &Targets::Classes(vec![0])).is_err());
+        let other = HostOutputs { dims: [1, 1, 2], values: vec![0.0; 2] };
+        assert!(scorer.add(&other, &Targets::Unknown).is_err());
+    }
+}
