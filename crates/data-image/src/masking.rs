@@ -90,7 +90,10 @@ mod tests {
                     patches += usize::from(first);
                     for below in 0..2 {
                         for beside in 0..2.min(5 - column) {
-                            assert_eq!([0, 1].map(|channel| at(row + below, column + beside, channel)), [first; 2]);
+                            assert_eq!(
+                                [0, 1].map(|channel| at(row + below, column + beside, channel)),
+                                [first; 2]
+                            );
                         }
                     }
                 }

@@ -125,7 +125,8 @@ impl OpenData for OpenPictures {
     }
 
     fn targets(&self, part: Part) -> Option<Targets> {
-        let classes = || Targets::Classes((0..self.examples(part)).map(|index| self.label(part, index)).collect());
+        let classes =
+            || Targets::Classes((0..self.examples(part)).map(|index| self.label(part, index)).collect());
         self.masking.is_none().then(classes)
     }
 

@@ -122,7 +122,8 @@ mod tests {
             assert_eq!([normed[0], 0.0, 0.0, normed[3], normed[4], normed[5]], normed[..], "{norm:?}");
             assert_eq!([normed[0], normed[3], normed[4], normed[5]], expected[..], "{norm:?}");
             for name in [Shared::SERIES_LOCATION, Shared::SERIES_SCALE] {
-                let [one, two] = [&shared, &other].map(|shared| shared.find::<3>(name).map(Tensor::into_data));
+                let [one, two] =
+                    [&shared, &other].map(|shared| shared.find::<3>(name).map(Tensor::into_data));
                 assert_eq!(one, two, "{norm:?}");
             }
         }

@@ -47,8 +47,7 @@ impl Masking {
     pub(crate) fn apply(&self, values: &mut [f32], channels: usize, random: &mut impl Rng) -> Vec<bool> {
         let patches = (values.len() / channels).div_ceil(self.length);
         let draws = if self.together { 1 } else { channels };
-        let drawn: Vec<Vec<bool>> =
-            (0..draws).map(|_| hidden_patches(self.share, patches, random)).collect();
+        let drawn: Vec<Vec<bool>> = (0..draws).map(|_| hidden_patches(self.share, patches, random)).collect();
         let is_hidden = |at: usize| drawn[at % channels % draws][at / channels / self.length];
         let hidden: Vec<bool> = (0..values.len()).map(is_hidden).collect();
         values.iter_mut().zip(&hidden).filter(|(_, hidden)| **hidden).for_each(|(value, _)| *value = 0.0);

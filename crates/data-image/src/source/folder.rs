@@ -17,12 +17,7 @@ pub(super) fn read(config: &Folder, background: f64, invert: bool, labelled: boo
 }
 
 /// The same, where the pictures of a part stay in their files if they have at least so many bytes together.
-fn read_streaming(
-    config: &Folder,
-    decoder: Decoder,
-    labelled: bool,
-    streamed_from: usize,
-) -> Result<Found> {
+fn read_streaming(config: &Folder, decoder: Decoder, labelled: bool, streamed_from: usize) -> Result<Found> {
     let classes_of = |folder: &Path| if labelled { classes_of(folder) } else { groups_of(folder) };
     let mut reader = Reader { decoder, strict: config.strict, damaged: Vec::new(), streamed_from };
     let (train, test) = (config.path.join("train"), config.path.join("test"));
@@ -153,7 +148,8 @@ mod tests {
         let config = Folder { path: folder.path().to_owned(), height: 2, width: 2, ..Folder::default() };
         let size = PictureSize { height: 2, width: 2, channels: 3 };
         let decoder = Decoder { size, background: 1.0, invert: false, filter: Filter::default() };
-        let [held, streamed] = [usize::MAX, 0].map(|from| read_streaming(&config, decoder, true, from).unwrap());
+        let [held, streamed] =
+            [usize::MAX, 0].map(|from| read_streaming(&config, decoder, true, from).unwrap());
         assert!(matches!(streamed.train.pixels, Pixels::Files(..)));
         assert_eq!((&held.damaged, held.damaged.len()), (&streamed.damaged, 2));
         for (held, streamed) in [(&held.train, &streamed.train), (&held.test, &streamed.test)] {

@@ -87,10 +87,9 @@ impl StemConfig {
         let PictureSize { height, width, channels } = size;
         let ([high, wide], learned) = match self {
             Self::Pixels => ([1, 1], 0),
-            Self::Patches(patches) => (
-                patches.sides(),
-                usize::from(patches.class_token) + usize::from(patches.distillation_token),
-            ),
+            Self::Patches(patches) => {
+                (patches.sides(), usize::from(patches.class_token) + usize::from(patches.distillation_token))
+            }
         };
         let tokens = Grid { height: height / high.max(1), width: width / wide.max(1) };
         HiddenValues { size: [height, width, channels], tokens, rows: 1, learned }

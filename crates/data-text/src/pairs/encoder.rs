@@ -177,11 +177,7 @@ impl Codec for PairsEncoder {
     fn vocabulary(&self) -> usize {
         match self.target {
             Target::Tokens { vocabulary } => vocabulary,
-            Target::Classes { .. }
-            | Target::Labels { .. }
-            | Target::MaskedTokens { .. }
-            | Target::Series { .. }
-            | Target::Number { .. } => 0,
+            _ => 0,
         }
     }
 

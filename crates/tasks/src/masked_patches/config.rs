@@ -22,8 +22,7 @@ pub struct MaskedPatchesConfig {
 
 impl Component for MaskedPatchesConfig {
     const KIND: &'static str = "masked-patches";
-    const ABOUT: &'static str =
-        "the values of hidden patches, by squared or absolute error: pretraining on pictures and series without labels";
+    const ABOUT: &'static str = "the values of hidden patches, by squared or absolute error: pretraining on pictures and series without labels";
     const CITATION: &'static str = "pictures: Xie et al., SimMIM, 2022, arXiv:2111.09886; He et al., Masked Autoencoders \
         Are Scalable Vision Learners, 2022, arXiv:2111.06377; series: Nie et al., PatchTST, 2023, arXiv:2211.14730, \
         section 3.2";

@@ -51,16 +51,17 @@ impl MaskedPatchesHead {
             Error::input("task.kind", problem, "tokens that stand for as many values each", remedy)
         };
         if features.length * rows < tokens.tokens() + learned * rows {
-            let problem =
-                format!("{} tokens are left of {} that hide patches", features.length * rows, tokens.tokens());
+            let problem = format!(
+                "{} tokens are left of {} that hide patches",
+                features.length * rows,
+                tokens.tokens()
+            );
             return Err(refused(problem, "choose a backbone that keeps the tokens, or a picture of them"));
         }
         let divides = |all: usize, some: usize| some > 0 && all.is_multiple_of(some);
         if !divides(height, tokens.height) || !divides(width, tokens.width) {
-            let problem = format!(
-                "{}×{} tokens do not divide {height}×{width} values",
-                tokens.height, tokens.width
-            );
+            let problem =
+                format!("{}×{} tokens do not divide {height}×{width} values", tokens.height, tokens.width);
             let remedy = "choose patches as long as they are apart, whose length divides that of the data, and a \
                 backbone whose strides do";
             return Err(refused(problem, remedy));
@@ -84,7 +85,8 @@ impl Head for MaskedPatchesHead {
         let values = patches.reshape([batch, height, across, each[0], each[1]]).swap_dims(2, 3);
         let values = values.reshape([batch, high * wide, channels]);
         assert_shape!(values, [batch, high * wide, channels]);
-        let found = |name| features.shared.find::<3>(name).map(|taken| taken.reshape([batch, high, 1, channels]));
+        let found =
+            |name| features.shared.find::<3>(name).map(|taken| taken.reshape([batch, high, 1, channels]));
         let (Some(location), Some(scale)) = (found(Shared::SERIES_LOCATION), found(Shared::SERIES_SCALE))
         else {
             return values;

@@ -48,10 +48,9 @@ mod tests {
             values: vec![1.0, -2.0, 9.0, 0.5],
             hidden: vec![true, true, false, false],
         };
-        for (loss, expected, slopes) in [
-            (RegressLoss::Mse, 2.125, [0.5, 2.0, 0.0, 0.0]),
-            (RegressLoss::Mae, 1.25, [0.5, 0.5, 0.0, 0.0]),
-        ] {
+        for (loss, expected, slopes) in
+            [(RegressLoss::Mse, 2.125, [0.5, 2.0, 0.0, 0.0]), (RegressLoss::Mae, 1.25, [0.5, 0.5, 0.0, 0.0])]
+        {
             let outputs = Tensor::<3>::from_data([[[1.5f32, 0.0]], [[3.0, 7.0]]], &device).require_grad();
             let found = mean(loss, outputs.clone(), &targets).unwrap();
             let gradient = outputs.grad(&found.backward()).expect("tracked");

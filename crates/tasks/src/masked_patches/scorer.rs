@@ -93,10 +93,8 @@ mod tests {
     fn figures_are_those_counted_by_hand() {
         let mut scorer = MaskedPatchesScorer::new([1, 2, 1], RegressLoss::Mse);
         let outputs = HostOutputs { dims: [2, 2, 1], values: vec![1.0, 5.0, 0.0, 2.0] };
-        let targets = Targets::HiddenValues {
-            values: vec![0.0, 0.0, 3.0, 3.0],
-            hidden: vec![true, false, true, true],
-        };
+        let targets =
+            Targets::HiddenValues { values: vec![0.0, 0.0, 3.0, 3.0], hidden: vec![true, false, true, true] };
         let outcomes = scorer.add(&outputs, &targets).unwrap();
         assert_eq!(outcomes.iter().map(|outcome| outcome.loss).collect::<Vec<_>>(), [1.0, 5.0]);
         let scores = scorer.scores();
