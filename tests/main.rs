@@ -10,6 +10,7 @@ mod distill;
 mod forecast;
 mod fused;
 mod init;
+mod masked_patches;
 mod pairs;
 mod program;
 mod published;

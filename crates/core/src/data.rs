@@ -187,6 +187,16 @@ pub enum Exhibit {
     Text(String),
 }
 
+impl Exhibit {
+    /// The ending of its file, and what stands in it.
+    pub fn into_file(self) -> (&'static str, Vec<u8>) {
+        match self {
+            Self::Png(bytes) => ("png", bytes),
+            Self::Text(text) => ("txt", text.into_bytes()),
+        }
+    }
+}
+
 /// One kind of data: its typed config, which opens a data set and restores what was fitted on one.
 pub trait DataModel: AnyConfig {
     /// Reads the source, splits it, and fits what must be fitted on the training part alone.
@@ -252,6 +262,15 @@ pub trait OpenData: Send + Sync {
     /// # Errors
     /// When it cannot be read or drawn.
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit>;
+
+    /// An example of which values are hidden, beside what a network told of them: `outputs` are those of this one example.
+    /// `None` where nothing is hidden.
+    ///
+    /// # Errors
+    /// When it cannot be read or drawn.
+    fn restored(&self, _part: Part, _index: usize, _outputs: &[f32]) -> Result<Option<Exhibit>> {
+        Ok(None)
+    }
 }
 
 /// Fitted preprocessing: all that is needed to turn a new file into a batch.

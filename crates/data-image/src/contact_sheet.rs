@@ -123,6 +123,16 @@ pub(crate) fn enlarge(bytes: &[u8], size: PictureSize) -> RgbImage {
     imageops::resize(&picture, width * factor, height * factor, FilterType::Nearest)
 }
 
+/// Pictures of one size side by side.
+pub(crate) fn beside(pictures: &[RgbImage]) -> RgbImage {
+    let (width, height) = pictures.first().map_or((0, 0), RgbImage::dimensions);
+    let mut whole = RgbImage::from_pixel((width + GAP) * pictures.len() as u32, height, PAPER);
+    for (left, picture) in (0..).map(|column| column * (width + GAP) + GAP / 2).zip(pictures) {
+        imageops::replace(&mut whole, picture, i64::from(left), 0);
+    }
+    whole
+}
+
 pub(crate) fn to_png(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     picture

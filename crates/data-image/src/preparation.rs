@@ -100,6 +100,12 @@ impl Normalisation {
         Ok(Self { mean, deviation })
     }
 
+    /// The byte of a normalised value of a channel, as it would be seen.
+    pub fn to_byte(&self, value: f32, channel: usize) -> u8 {
+        let brightness = f64::from(value) * self.deviation[channel] + self.mean[channel];
+        (brightness.clamp(0.0, 1.0) * 255.0).round() as u8
+    }
+
     /// Normalises values `[…, channels]` in place.
     pub fn apply(&self, values: &mut [f32]) {
         let channels = self.mean.len();
@@ -189,6 +195,8 @@ mod tests {
         let mut values = [0.0, 10.0 / 255.0, 1.0, 1.0, 10.0 / 255.0, 1.0];
         fitted.apply(&mut values);
         assert_eq!(values, [-1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        let bytes = [(-1.0, 0), (0.0, 0), (1.0, 0), (9.0, 0), (0.0, 1)];
+        assert_eq!(bytes.map(|(value, channel)| fitted.to_byte(value, channel)), [0, 128, 255, 255, 10]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 mod augment;
 mod config;
-mod drawing;
 mod encoder;
 mod kernels;
 mod open;

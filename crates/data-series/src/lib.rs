@@ -7,6 +7,7 @@
 mod calendar;
 mod clock;
 mod config;
+mod drawing;
 mod encoder;
 mod instance;
 mod labelled;

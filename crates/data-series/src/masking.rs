@@ -1,10 +1,12 @@
 //! Hiding patches of series, for a network to tell them from those around them.
 
-use ansatz_core::{ConfigError, Targets};
+use ansatz_core::{ConfigError, Exhibit, Result, Target, Targets};
 use ansatz_data::{check_hidden_share, hidden_patches};
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::drawing::restored;
 
 /// Patches of steps that are hidden, for the network to tell from those around them (Nie et al., PatchTST, 2023,
 /// arXiv:2211.14730, section 3.2): on the scale of the network they become 0, which is the mean of the training part, or of
@@ -87,6 +89,29 @@ impl Asked {
     pub(crate) fn targets(self) -> Targets {
         Targets::HiddenValues { values: self.values, hidden: self.hidden }
     }
+}
+
+/// A channel of an example, drawn beside what a network told of it: `target` says how its values stand, `asked` what they
+/// are, and `told` are its outputs. Which channel, `index` decides. `None` where nothing is hidden.
+///
+/// # Errors
+/// When the picture cannot be written.
+pub(crate) fn draw_restored(
+    target: &Target,
+    asked: &Targets,
+    index: usize,
+    told: &[f32],
+) -> Result<Option<Exhibit>> {
+    let (Target::HiddenValues(target), Targets::HiddenValues { values, hidden }) = (target, asked) else {
+        return Ok(None);
+    };
+    let [rows, columns, channels] = target.size;
+    let (row, channel) = (index % rows, index % channels);
+    let places = (0..columns).map(|column| (row * columns + column) * channels + channel);
+    let values: Vec<f32> = places.clone().map(|place| values[place]).collect();
+    let hidden: Vec<bool> = places.clone().map(|place| hidden[place]).collect();
+    let told: Vec<f32> = places.map(|place| told[place]).collect();
+    Ok(Some(Exhibit::Png(restored(&values, &hidden, &told)?)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, FileBatches, Forecast, HostOutputs, Outcome, Registry, Result, Target, Targets};
+use ansatz_core::{
+    Batch, Error, FileBatches, Forecast, HostOutputs, Outcome, Registry, Result, Target, Targets,
+};
 use ansatz_run::Trained;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -63,9 +65,20 @@ impl Predictor {
     /// Loads the network of the run folder `run` onto `device`.
     ///
     /// # Errors
-    /// When there is no finished run at `run`, or its files do not fit together.
+    /// When there is no finished run at `run`, its files do not fit together, or it tells what is hidden and no more.
     pub fn load(run: &Path, registry: &Registry, device: &Device) -> Result<Self> {
-        Ok(Self { trained: Trained::load(run, registry, device)?, device: device.clone() })
+        let trained = Trained::load(run, registry, device)?;
+        let told = match trained.encoder.target() {
+            Target::MaskedTokens { .. } => "hidden tokens",
+            Target::HiddenValues(_) => "hidden patches",
+            _ => return Ok(Self { trained, device: device.clone() }),
+        };
+        Err(Error::input(
+            run.display(),
+            format!("it tells {told}, and has no answer to a file"),
+            "a run with a task that has answers",
+            format!("train one that starts from it: init = {{ from = \"{}\" }}", run.display()),
+        ))
     }
 
     /// The files at `paths`: each itself, or those inside a folder, sorted.

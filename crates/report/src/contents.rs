@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::layers::Layer;
 use crate::mistakes::Mistake;
+use crate::picture::Exhibit;
 use crate::record::Record;
+use crate::restored;
 
 /// What a run folder holds.
 pub(crate) struct Contents {
@@ -26,6 +28,8 @@ pub(crate) struct Contents {
     pub(crate) record: Record,
     /// The worst mistakes.
     pub(crate) mistakes: Vec<Mistake>,
+    /// Examples of which something was hidden.
+    pub(crate) restored: Vec<Exhibit>,
     /// The table of layers.
     pub(crate) layers: Vec<Layer>,
 }
@@ -56,6 +60,7 @@ impl Contents {
             summary,
             record: Record::parse(&read(&folder.metrics())?.unwrap_or_default()),
             mistakes,
+            restored: restored::read(folder)?,
             layers: read_json(&folder.layers())?,
         })
     }

@@ -23,6 +23,7 @@ mod page;
 mod picture;
 mod plot;
 mod record;
+mod restored;
 mod settings;
 mod thin;
 

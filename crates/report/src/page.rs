@@ -4,7 +4,9 @@ use ansatz_core::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::contents::Contents;
-use crate::{classes, compression, confusion, curves, errors, headline, labels, layers, mistakes, settings};
+use crate::{
+    classes, compression, confusion, curves, errors, headline, labels, layers, mistakes, restored, settings,
+};
 
 /// Nothing may be loaded and nothing may run: the page is all there is.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -37,6 +39,7 @@ pub(crate) fn page(contents: &Contents) -> Result<Markup> {
                     @if let Some((part, errors)) = contents.record.errors() { (errors::section(part, errors)) }
                     @if let Some((part, labels)) = contents.record.labels() { (labels::section(part, labels)) }
                     (mistakes::section(&contents.mistakes))
+                    (restored::section(&contents.restored))
                     (layers::section(&contents.layers))
                     (settings::config(&contents.config))
                     @if let Some(summary) = &contents.summary { (settings::environment(&summary.environment)) }

@@ -123,6 +123,11 @@ impl RunFolder {
         self.path.join("metrics.jsonl")
     }
 
+    /// `restored`, the folder of examples of which something was hidden.
+    pub fn restored(&self) -> PathBuf {
+        self.path.join("restored")
+    }
+
     /// `summary.json`.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")

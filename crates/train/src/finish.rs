@@ -7,6 +7,7 @@ use burn::module::Module;
 use crate::config::Keep;
 use crate::mistakes::Mistakes;
 use crate::progress::Event;
+use crate::restored;
 use crate::session::{Ended, Session};
 use crate::state::Judged;
 use crate::step::Learner;
@@ -60,6 +61,7 @@ impl Session<'_> {
         let hear = |first, outcomes| mistakes.take_in(first, outcomes);
         let scores = self.judging(&device).run(model, part, &|| false, hear)?;
         mistakes.write(self.folder, &*self.data, part)?;
+        restored::draw(self.folder, &*self.data, part, model, &device)?;
         let Some(scores) = scores.filter(|_| part == Part::Test) else { return Ok(None) };
         let (step, epoch) = (self.state.step, self.state.epochs(&self.pace));
         self.tell(&Event::Evaluated { part, step, epoch, scores: scores.clone(), best: false })?;

@@ -45,6 +45,7 @@ pub mod progress;
 mod projections;
 mod rates;
 mod readings;
+mod restored;
 mod sampling;
 mod schedule;
 mod session;

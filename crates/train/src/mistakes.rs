@@ -47,16 +47,13 @@ impl Mistakes {
         fs::create_dir_all(&exhibits).map_err(Error::file(&exhibits, "create"))?;
         let mut entries = Vec::new();
         for (position, (index, outcome)) in self.worst.iter().enumerate() {
-            let shown = data.exhibit(part, *index).ok().map(|exhibit| match exhibit {
-                Exhibit::Png(bytes) => (format!("{position:02}.png"), bytes),
-                Exhibit::Text(text) => (format!("{position:02}.txt"), text.into_bytes()),
-            });
-            let exhibit = match shown {
-                Some((name, bytes)) => {
+            let exhibit = match data.exhibit(part, *index).map(Exhibit::into_file) {
+                Ok((ending, bytes)) => {
+                    let name = format!("{position:02}.{ending}");
                     write_atomically(&exhibits.join(&name), &bytes)?;
                     Some(format!("mistakes/{name}"))
                 }
-                None => None,
+                Err(_) => None,
             };
             let Outcome { predictions, target, loss, .. } = outcome;
             entries.push(Entry { index: *index, target, predictions, loss: *loss, exhibit });

@@ -6,12 +6,13 @@ use ansatz_core::{
 use ansatz_data::{Division, Purpose, hiding, stream};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::drawing::drawing;
 use super::encoder::{Prepared, Scaled};
 use super::kernels::Kernels;
 use super::source::{Found, Labelled};
 use super::{LabelledSeriesConfig, LabelledSeriesEncoder, SeriesAugment};
 use crate::Scaling;
+use crate::drawing::drawing;
+use crate::masking::draw_restored;
 
 /// A series with its class, and where it is.
 #[derive(Clone, Copy)]
@@ -228,6 +229,11 @@ impl OpenData for OpenLabelledSeries {
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
         let Scaled { values, .. } = self.series(part, index)?;
         Ok(Exhibit::Png(drawing(&values, self.encoder.channels())?))
+    }
+
+    fn restored(&self, part: Part, index: usize, outputs: &[f32]) -> Result<Option<Exhibit>> {
+        let asked = self.batch(part, &[index], None)?.targets;
+        draw_restored(self.encoder.target(), &asked, index, outputs)
     }
 
     fn notes(&self) -> Vec<String> {
