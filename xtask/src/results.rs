@@ -4,6 +4,7 @@ mod compressed;
 mod figures;
 mod protocol;
 mod runs;
+mod started;
 mod student;
 
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use crate::workspace::{Error, root};
 use compressed::Compressed;
 use protocol::Protocol;
 use runs::Runs;
+use started::Started;
 use student::Student;
 
 /// `xtask/results.toml`.
@@ -21,6 +23,7 @@ struct Results {
     protocol: Vec<Protocol>,
     compressed: Vec<Compressed>,
     student: Vec<Student>,
+    started: Vec<Started>,
 }
 
 /// Trains and compresses what has no run under `runs/results/` yet, of the rows whose config's or recipe's path contains
@@ -48,9 +51,15 @@ pub(crate) fn run(seeds: u32, only: &str) -> Result<String, Error> {
     for row in &results.student {
         written += usize::from(row.write(&runs, &mut page)?);
     }
+    page.push_str(STARTED);
+    page.push_str(started::HEAD);
+    for row in &results.started {
+        written += usize::from(row.write(&runs, &mut page)?);
+    }
     let path = root().join("docs/RESULTS.md");
     std::fs::write(&path, page).map_err(|source| Error::File { path: path.clone(), source })?;
-    let rows = results.protocol.len() + results.compressed.len() + results.student.len();
+    let rows =
+        results.protocol.len() + results.compressed.len() + results.student.len() + results.started.len();
     Ok(format!("{} has {written} of {rows} rows", path.display()))
 }
 
@@ -69,6 +78,10 @@ const COMPRESSED: &str = "\n## Smaller and faster\n\n\
 const STUDENTS: &str = "\n## Students\n\n\
     A small network alone, and taught by a larger one with the same seed. **Bold** is better than alone.\n\n";
 
+const STARTED: &str = "\n## Started from what is hidden\n\n\
+    A network trained from nothing, and the same one started from a run that learned to tell hidden patches of the same \
+    training part\nwithout its labels. **Bold** is better than from nothing. Seconds: of that run, and behind it.\n\n";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +92,8 @@ mod tests {
         let protocols = results.protocol.iter().map(|row| &row.config);
         let compressed = results.compressed.iter().flat_map(|row| [&row.config, &row.recipe]);
         let students = results.student.iter().flat_map(|row| [&row.config, &row.teacher]);
-        for path in protocols.chain(compressed).chain(students) {
+        let started = results.started.iter().flat_map(|row| [&row.config, &row.from]);
+        for path in protocols.chain(compressed).chain(students).chain(started) {
             assert!(root().join(path).is_file(), "{}", path.display());
         }
     }

@@ -147,7 +147,8 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
                 path.display(),
                 "holds pictures, and nothing says what they show",
                 "a folder of pictures per class, two at least",
-                "put the pictures of each class into a folder with the name of the class",
+                "put the pictures of each class into a folder with the name of the class, or learn from them without \
+                    classes: data.masking = {} and the task `masked-patches`",
             ));
         }
         return Ok(None);

@@ -52,6 +52,15 @@ impl Runs<'_> {
         })
     }
 
+    /// The same, started from the run in `from`.
+    pub(super) fn started(&self, config: &Path, seed: u32, from: &Path) -> Result<Option<Value>, Error> {
+        let folder = folder(&format!("{}-started-{seed}", name(config)));
+        let set = format!("init.from={}", from.display());
+        self.made(&folder, "summary.json", self.wants(config), || {
+            train(config, seed, &folder, &["--set", &set])
+        })
+    }
+
     /// Folder and report of what `recipe` makes of the run in `original`.
     pub(super) fn compressed(
         &self,

@@ -64,7 +64,8 @@ fn classes_of(folder: &Path) -> Result<Vec<String>> {
             folder.display(),
             format!("holds {} folders", classes.len()),
             "a folder of pictures per class, two at least",
-            "put the pictures of each class into a folder with the name of the class",
+            "put the pictures of each class into a folder with the name of the class, or learn from them without classes: \
+                data.masking = {} and the task `masked-patches`",
         ));
     }
     Ok(classes)
