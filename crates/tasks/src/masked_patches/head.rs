@@ -46,20 +46,23 @@ impl MaskedPatchesHead {
         let tokens = features.grid.unwrap_or(tokens);
         let learned = if features.grid.is_some() { 0 } else { learned };
         let refused = |problem: String, remedy: &str| {
-            Error::input("task.kind", problem, "tokens that stand for as many values each", remedy)
+            Error::input(
+                "the tokens of the network",
+                problem,
+                "tokens that stand for as many values each",
+                remedy,
+            )
         };
         if features.length * rows < tokens.tokens() + learned * rows {
-            let problem = format!(
-                "{} tokens are left of {} that hide patches",
-                features.length * rows,
-                tokens.tokens()
-            );
-            return Err(refused(problem, "choose a backbone that keeps the tokens, or a picture of them"));
+            let problem = format!("{} of {} are left", features.length * rows, tokens.tokens());
+            return Err(refused(
+                problem,
+                "choose a backbone that keeps its tokens, or makes a picture of them coarser",
+            ));
         }
         let divides = |all: usize, some: usize| some > 0 && all.is_multiple_of(some);
         if !divides(height, tokens.height) || !divides(width, tokens.width) {
-            let problem =
-                format!("{}×{} tokens do not divide {height}×{width} values", tokens.height, tokens.width);
+            let problem = format!("{}×{} do not divide {height}×{width} values", tokens.height, tokens.width);
             let remedy = "choose patches as long as they are apart, whose length divides that of the data, and a \
                 backbone whose strides do";
             return Err(refused(problem, remedy));
@@ -206,9 +209,9 @@ mod tests {
         let hidden =
             HiddenValues { size: [1, 10, 1], tokens: Grid { height: 1, width: 4 }, rows: 1, learned: 0 };
         let said = head(&FeatureSpec::row(4, 3), &hidden).err().expect("refused").to_string();
-        assert!(said.contains("1×4 tokens do not divide 1×10 values"), "{said}");
+        assert!(said.contains("1×4 do not divide 1×10 values"), "{said}");
         let hidden = HiddenValues { tokens: Grid { height: 1, width: 5 }, ..hidden };
         let said = head(&FeatureSpec::row(1, 3), &hidden).err().expect("refused").to_string();
-        assert!(said.contains("1 tokens are left of 5"), "{said}");
+        assert!(said.contains("1 of 5 are left"), "{said}");
     }
 }
