@@ -150,6 +150,19 @@ pub struct Outcome {
     pub number: Option<f64>,
 }
 
+impl Outcome {
+    /// Of an example that is never simply right or wrong, and so no mistake, with its loss.
+    pub fn with_loss(loss: f64) -> Self {
+        Self {
+            predictions: Vec::new(),
+            target: String::new(),
+            loss: loss as f32,
+            correct: true,
+            number: None,
+        }
+    }
+}
+
 /// Named figures over a whole part of the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
@@ -176,6 +189,25 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// The figures `values` over so many examples; less of the one that decides is better.
+    pub fn falling(examples: usize, primary: &str, values: BTreeMap<String, f64>) -> Self {
+        Self {
+            examples,
+            primary: primary.to_owned(),
+            higher_is_better: false,
+            values,
+            interval: None,
+            confusion: None,
+            errors: None,
+            labels: None,
+        }
+    }
+
+    /// The same where more of the figure that decides is better.
+    pub fn rising(examples: usize, primary: &str, values: BTreeMap<String, f64>) -> Self {
+        Self { higher_is_better: true, ..Self::falling(examples, primary, values) }
+    }
+
     /// The figure that decides.
     pub fn primary_value(&self) -> f64 {
         self.values.get(&self.primary).copied().unwrap_or(f64::NAN)

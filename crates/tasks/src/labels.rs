@@ -130,16 +130,8 @@ impl Scorer for LabelsScorer {
             ("subset_accuracy", self.subsets as f64 / examples),
             ("loss", self.loss / examples),
         ];
-        Scores {
-            examples: self.contributions.len(),
-            primary: "micro_f1".to_owned(),
-            higher_is_better: true,
-            values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
-            interval: None,
-            confusion: None,
-            errors: None,
-            labels: Some(figures),
-        }
+        let values = BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value)));
+        Scores { labels: Some(figures), ..Scores::rising(self.contributions.len(), "micro_f1", values) }
     }
 }
 

@@ -80,16 +80,7 @@ impl Scorer for LanguageScorer {
             ("accuracy".to_owned(), self.correct as f64 / self.tokens as f64),
             ("tokens".to_owned(), self.tokens as f64),
         ]);
-        Scores {
-            examples: self.examples,
-            primary: "loss".to_owned(),
-            higher_is_better: false,
-            values,
-            interval: None,
-            confusion: None,
-            errors: None,
-            labels: None,
-        }
+        Scores::falling(self.examples, "loss", values)
     }
 }
 

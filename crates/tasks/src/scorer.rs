@@ -158,16 +158,9 @@ impl Scorer for ClassifyScorer {
             ("auroc", self.ranking.area()),
             ("calibration_error", self.calibration.error()),
         ];
-        Scores {
-            examples: self.contributions.len(),
-            primary: "accuracy".to_owned(),
-            higher_is_better: true,
-            values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
-            interval: None,
-            confusion: Some(Confusion { names: self.names.clone(), counts: self.counts.clone() }),
-            errors: None,
-            labels: None,
-        }
+        let values = BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value)));
+        let confusion = Some(Confusion { names: self.names.clone(), counts: self.counts.clone() });
+        Scores { confusion, ..Scores::rising(self.contributions.len(), "accuracy", values) }
     }
 }
 

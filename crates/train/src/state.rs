@@ -105,16 +105,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn scores(accuracy: f64) -> Scores {
-        Scores {
-            examples: 10,
-            primary: "accuracy".to_owned(),
-            higher_is_better: true,
-            values: BTreeMap::from([("accuracy".to_owned(), accuracy)]),
-            interval: None,
-            confusion: None,
-            errors: None,
-            labels: None,
-        }
+        Scores::rising(10, "accuracy", BTreeMap::from([("accuracy".to_owned(), accuracy)]))
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Runs<'_> {
         Ok(made.map(|summary| (folder, summary)))
     }
 
-    /// The same, taught by the run in `teacher` with the settings `teaching`.
+    /// Summary of the same, taught by the run in `teacher` with the settings `teaching`.
     pub(super) fn taught(
         &self,
         config: &Path,
@@ -44,20 +44,20 @@ impl Runs<'_> {
         teacher: &Path,
         teaching: &str,
     ) -> Result<Option<Value>, Error> {
-        let folder = folder(&format!("{}-taught-{seed}", name(config)));
-        let teacher = teacher.display();
-        let set = format!("train.teacher={{run=\"{teacher}\",{teaching}}}");
-        self.made(&folder, "summary.json", self.wants(config), || {
-            train(config, seed, &folder, &["--set", &set])
-        })
+        let set = format!("train.teacher={{run=\"{}\",{teaching}}}", teacher.display());
+        self.changed(config, seed, "taught", &set)
     }
 
-    /// The same, started from the run in `from`.
+    /// Summary of the same, started from the run in `from`.
     pub(super) fn started(&self, config: &Path, seed: u32, from: &Path) -> Result<Option<Value>, Error> {
-        let folder = folder(&format!("{}-started-{seed}", name(config)));
-        let set = format!("init.from={}", from.display());
+        self.changed(config, seed, "started", &format!("init.from={}", from.display()))
+    }
+
+    /// Summary of the run of `config` with `seed` and one setting changed, which `how` names.
+    fn changed(&self, config: &Path, seed: u32, how: &str, set: &str) -> Result<Option<Value>, Error> {
+        let folder = folder(&format!("{}-{how}-{seed}", name(config)));
         self.made(&folder, "summary.json", self.wants(config), || {
-            train(config, seed, &folder, &["--set", &set])
+            train(config, seed, &folder, &["--set", set])
         })
     }
 

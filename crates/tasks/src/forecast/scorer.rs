@@ -138,16 +138,8 @@ impl Scorer for ForecastScorer {
                 channels * self.loss.each()
             )));
         }
-        // A forecast is never simply right or wrong, so no outcome is a mistake.
-        let outcome = |loss: f64| Outcome {
-            predictions: Vec::new(),
-            target: String::new(),
-            loss: loss as f32,
-            correct: true,
-            number: None,
-        };
         if *targets == Targets::Unknown {
-            return Ok(vec![outcome(f64::NAN); batch]);
+            return Ok(vec![Outcome::with_loss(f64::NAN); batch]);
         }
         let (values, observed) = series(targets, [batch, horizon, channels])?;
         let size = horizon * channels;
@@ -163,7 +155,7 @@ impl Scorer for ForecastScorer {
                 block.weight += window.weight;
             }
             self.examples += 1;
-            outcome(window.sum / window.weight.max(1.0))
+            Outcome::with_loss(window.sum / window.weight.max(1.0))
         });
         Ok(outcomes.collect())
     }
@@ -198,19 +190,13 @@ impl Scorer for ForecastScorer {
             ForecastLoss::Quantiles(_) => "pinball",
         };
         Scores {
-            examples: self.examples,
-            primary: primary.to_owned(),
-            higher_is_better: false,
-            values,
-            interval: None,
-            confusion: None,
-            labels: None,
             errors: Some(ForecastErrors {
                 steps: self.of_steps.iter().map(Sums::squared).collect(),
                 names: self.channels.clone(),
                 squared: self.of_channels.iter().map(Sums::squared).collect(),
                 absolute: self.of_channels.iter().map(Sums::absolute).collect(),
             }),
+            ..Scores::falling(self.examples, primary, values)
         }
     }
 }

@@ -45,16 +45,8 @@ impl Scorer for MaskedPatchesScorer {
                 rows * columns
             )));
         }
-        // A value is never simply right or wrong, so no outcome is a mistake.
-        let outcome = |loss: f64| Outcome {
-            predictions: Vec::new(),
-            target: String::new(),
-            loss: loss as f32,
-            correct: true,
-            number: None,
-        };
         if *targets == Targets::Unknown {
-            return Ok(vec![outcome(f64::NAN); batch]);
+            return Ok(vec![Outcome::with_loss(f64::NAN); batch]);
         }
         let size = positions * each;
         let (values, hidden) = hidden_values(targets, batch * size)?;
@@ -62,7 +54,7 @@ impl Scorer for MaskedPatchesScorer {
             let range = example * size..(example + 1) * size;
             let told = self.add_example(outputs.example(example), &values[range.clone()], &hidden[range]);
             self.contributions.push(told);
-            outcome(told.sum / told.weight.max(1.0))
+            Outcome::with_loss(told.sum / told.weight.max(1.0))
         });
         Ok(outcomes.collect())
     }
@@ -72,16 +64,7 @@ impl Scorer for MaskedPatchesScorer {
     }
 
     fn scores(&self) -> Scores {
-        Scores {
-            examples: self.contributions.len(),
-            primary: self.loss.figure().to_owned(),
-            higher_is_better: false,
-            values: self.errors.figures(),
-            interval: None,
-            confusion: None,
-            errors: None,
-            labels: None,
-        }
+        Scores::falling(self.contributions.len(), self.loss.figure(), self.errors.figures())
     }
 }
 

@@ -69,16 +69,7 @@ impl Scorer for RegressScorer {
     }
 
     fn scores(&self) -> Scores {
-        Scores {
-            examples: self.contributions.len(),
-            primary: self.loss.figure().to_owned(),
-            higher_is_better: false,
-            values: self.errors.figures(),
-            interval: None,
-            confusion: None,
-            errors: None,
-            labels: None,
-        }
+        Scores::falling(self.contributions.len(), self.loss.figure(), self.errors.figures())
     }
 }
 

@@ -207,16 +207,8 @@ mod tests {
             examples_per_second: 1204.4,
         };
         feed.show(&Event::Step(figures));
-        let scores = Scores {
-            examples: 4,
-            primary: "accuracy".to_owned(),
-            higher_is_better: true,
-            values: [("accuracy".to_owned(), 0.75), ("loss".to_owned(), 0.25)].into(),
-            interval: None,
-            confusion: None,
-            errors: None,
-            labels: None,
-        };
+        let values = [("accuracy".to_owned(), 0.75), ("loss".to_owned(), 0.25)].into();
+        let scores = Scores::rising(4, "accuracy", values);
         feed.show(&Event::Evaluated { part: Part::Validation, step: 20, epoch: 2.0, scores, best: true });
         feed.show(&Event::Saved { step: 20, path: "checkpoint".into() });
         let expected = [

@@ -237,16 +237,7 @@ mod tests {
         let values = [("accuracy", accuracy), ("loss", 0.25), ("macro_f1", 0.5)]
             .map(|(name, value)| (name.to_owned(), value))
             .into();
-        let scores = Scores {
-            examples: 180,
-            primary: "accuracy".to_owned(),
-            higher_is_better: true,
-            values,
-            interval: None,
-            confusion: None,
-            errors: None,
-            labels: None,
-        };
+        let scores = Scores::rising(180, "accuracy", values);
         Event::Evaluated { part, step, epoch: step as f64 / 10.0, scores, best }
     }
 

@@ -101,18 +101,11 @@ impl Scorer for GuessScorer {
 
     fn scores(&self) -> Scores {
         let examples = self.examples as f64;
-        Scores {
-            examples: self.examples,
-            primary: "accuracy".to_owned(),
-            higher_is_better: true,
-            values: BTreeMap::from([
-                ("accuracy".to_owned(), self.correct as f64 / examples),
-                ("loss".to_owned(), self.loss / examples),
-            ]),
-            interval: None,
-            confusion: Some(Confusion { names: self.names.clone(), counts: Vec::new() }),
-            errors: None,
-            labels: None,
-        }
+        let values = BTreeMap::from([
+            ("accuracy".to_owned(), self.correct as f64 / examples),
+            ("loss".to_owned(), self.loss / examples),
+        ]);
+        let confusion = Some(Confusion { names: self.names.clone(), counts: Vec::new() });
+        Scores { confusion, ..Scores::rising(self.examples, "accuracy", values) }
     }
 }
