@@ -97,3 +97,22 @@ fn what_nobody_recognises_is_said() {
     assert!(said.code == 2 && said.err.contains("line 1"), "{}", said.err);
     assert!(!program.path("broken.toml").exists());
 }
+
+#[test]
+fn idx_files_become_a_config_that_trains() {
+    let program = Program::new();
+    let header = |dimensions: &[u32]| -> Vec<u8> {
+        let sizes = dimensions.iter().flat_map(|size| size.to_be_bytes());
+        [0, 0, 8, dimensions.len() as u8].into_iter().chain(sizes).collect()
+    };
+    let pixels: Vec<u8> = (0..60 * 8 * 8u32).map(|at| (at * 7 % 251) as u8).collect();
+    program.write("letters/mine-train-images-idx3-ubyte", [header(&[60, 8, 8]), pixels].concat());
+    let said = program.run(&["init", "letters"]);
+    assert!(said.code == 2 && said.err.contains("`masked-patches`"), "{}", said.err);
+    let labels: Vec<u8> = (0..60).map(|index| index % 3).collect();
+    program.write("letters/mine-train-labels-idx1-ubyte", [header(&[60]), labels].concat());
+    let said = program.run(&["init", "letters"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("60 pictures in 3 classes: 0 20, 1 20, 2 20"), "{}", said.out);
+    trains(&program, "letters.toml");
+}

@@ -23,6 +23,10 @@ pub struct Idx {
 /// Values in a file at most: 4 GiB, far above any set of this format.
 const LARGEST: u64 = 1 << 32;
 
+/// What helps with a file that is not what it should be.
+pub(crate) const REMEDY: &str =
+    "give the whole files of one set, as they were published; known sets come with `ansatz data get NAME`";
+
 const UNSIGNED_BYTE: u8 = 8;
 
 /// Reads a file; one that begins with the gzip magic is decompressed, whatever its name.
@@ -54,9 +58,7 @@ fn all_of(mut reader: Take<impl Read>) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`].
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Idx> {
-    let wrong = |problem: String, expected: String| {
-        Error::input(path.display(), problem, expected, "fetch the set again with `ansatz data get NAME`")
-    };
+    let wrong = |problem: String, expected: String| Error::input(path.display(), problem, expected, REMEDY);
     let Some((&[zero, nil, code, dimension_count], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(wrong(
             format!("ends after {} bytes", bytes.len()),
@@ -115,7 +117,7 @@ mod tests {
 
     fn message(bytes: &[u8]) -> String {
         let message = parse(Path::new("train-images"), bytes).unwrap_err().to_string();
-        message.strip_suffix("\n  to do: fetch the set again with `ansatz data get NAME`").unwrap().to_owned()
+        message.strip_suffix(&format!("\n  to do: {REMEDY}")).unwrap().to_owned()
     }
 
     #[test]

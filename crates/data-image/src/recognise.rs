@@ -8,7 +8,7 @@ use ansatz_core::{Error, Proposal, Purpose, Result, Setting};
 use image::DynamicImage;
 
 use crate::decode::{decode, picture_files};
-use crate::source::folders_of;
+use crate::source::{PartFiles, find_idx, folders_of};
 
 /// Sides of pictures that a network on a processor learns from in minutes.
 const LARGEST_SIDE: usize = 64;
@@ -45,17 +45,23 @@ impl Look {
                 return Ok(());
             }
         };
-        *self.classes.entry(class.to_owned()).or_default() += 1;
         let size = [picture.height() as usize, picture.width() as usize];
+        self.colour |= is_coloured(&picture);
+        self.see(part, class, size, &bytes);
+        Ok(())
+    }
+
+    /// Takes in a picture of a size, whatever it was read from; equal `content` makes it a copy.
+    fn see(&mut self, part: usize, class: &str, size: [usize; 2], content: &[u8]) {
+        *self.classes.entry(class.to_owned()).or_default() += 1;
         self.sides.push(size[0].max(size[1]));
         let [least, most] = self.extent.unwrap_or([size; 2]);
         self.extent = Some([
             [least[0].min(size[0]), least[1].min(size[1])],
             [most[0].max(size[0]), most[1].max(size[1])],
         ]);
-        self.colour |= is_coloured(&picture);
         let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
+        content.hash(&mut hasher);
         match self.contents.get(&hasher.finish()) {
             Some((first_part, first_class)) => {
                 self.copies += 1;
@@ -66,7 +72,6 @@ impl Look {
                 self.contents.insert(hasher.finish(), (part, class.to_owned()));
             }
         }
-        Ok(())
     }
 
     /// The side that pictures are brought to: that of the median picture, in whole fours.
@@ -94,6 +99,37 @@ impl Look {
             _ => "parts of their own: train and test".to_owned(),
         });
         seen
+    }
+
+    /// What is proposed for pictures of `parts` parts, of which `training` are to be learned from at a `size`.
+    fn proposal(&self, parts: usize, source: Setting, size: [usize; 2], training: usize) -> Proposal {
+        let shift = (size[0].max(size[1]) / 14).max(1);
+        let augment = if self.colour {
+            let line = format!("augment = {{ shift = {shift}, flip = 0.5 }}");
+            Setting::new(
+                line,
+                "mirror images keep their class in most photographs; take `flip` out where not",
+            )
+        } else {
+            Setting::new(
+                format!("augment = {{ shift = {shift}, rotate = 10.0 }}"),
+                "pictures are moved a little",
+            )
+        };
+        let validation = "validation = { fraction = 0.1 }";
+        Proposal {
+            seen: self.seen(parts),
+            warnings: self.warnings(),
+            settings: vec![
+                source,
+                Setting::new(validation, "of each class, for choosing the best weights"),
+                Setting::new("stem = \"pixels\"", ""),
+                augment,
+            ],
+            purpose: Purpose::ClassifyPictures { size },
+            examples: training,
+            imbalance: Proposal::imbalance(self.classes.values().copied()),
+        }
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -132,10 +168,35 @@ fn is_coloured(picture: &DynamicImage) -> bool {
     picture.color().has_color() && picture.to_rgb8().pixels().any(|pixel| pixel.0 != [pixel.0[0]; 3])
 }
 
-/// A folder with a folder of pictures per class, or with `train` and `test` of these.
+/// Grey pictures and their labels in idx files.
+fn recognise_idx(path: &Path, train: &PartFiles, test: Option<&PartFiles>) -> Result<Proposal> {
+    let mut look = Look::default();
+    let mut training = 0;
+    let mut size = [0; 2];
+    for (part, files) in std::iter::once(train).chain(test).enumerate() {
+        let pictures = files.read(true)?;
+        size = [pictures.size.height, pictures.size.width];
+        for (index, label) in pictures.labels.iter().enumerate() {
+            look.see(part, &label.to_string(), size, &pictures.bytes(index)?);
+        }
+        training += if part == 0 { pictures.len() } else { 0 };
+    }
+    let source = format!("source = {{ idx = {{ path = {} }} }}", Setting::quoted(path));
+    Ok(look.proposal(
+        1 + usize::from(test.is_some()),
+        Setting::new(source, "classes = [\"…\"] beside the path names the labels"),
+        size,
+        training,
+    ))
+}
+
+/// A folder with idx files, with a folder of pictures per class, or with `train` and `test` of these.
 pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     if !path.is_dir() {
         return Ok(None);
+    }
+    if let Some((train, test)) = find_idx(path)? {
+        return recognise_idx(path, &train, test.as_ref()).map(Some);
     }
     let (train, test) = (path.join("train"), path.join("test"));
     let parts = if train.is_dir() && test.is_dir() { vec![train, test] } else { vec![path.to_owned()] };
@@ -176,31 +237,13 @@ pub(crate) fn recognise(path: &Path) -> Result<Option<Proposal>> {
     let side = look.side();
     let channels = if look.colour { 3 } else { 1 };
     let folder = Setting::quoted(path);
-    let mut settings = vec![
-        Setting::new(
-            format!(
-                "source = {{ folder = {{ path = {folder}, height = {side}, width = {side}, channels = {channels} }} }}"
-            ),
-            "the size that every picture is brought to",
+    let source = Setting::new(
+        format!(
+            "source = {{ folder = {{ path = {folder}, height = {side}, width = {side}, channels = {channels} }} }}"
         ),
-        Setting::new("validation = { fraction = 0.1 }", "of each class, for choosing the best weights"),
-        Setting::new("stem = \"pixels\"", ""),
-    ];
-    let shift = (side / 14).max(1);
-    settings.push(if look.colour {
-        let line = format!("augment = {{ shift = {shift}, flip = 0.5 }}");
-        Setting::new(line, "mirror images keep their class in most photographs; take `flip` out where not")
-    } else {
-        Setting::new(format!("augment = {{ shift = {shift}, rotate = 10.0 }}"), "pictures are moved a little")
-    });
-    Ok(Some(Proposal {
-        seen: look.seen(parts.len()),
-        warnings: look.warnings(),
-        settings,
-        purpose: Purpose::ClassifyPictures { size: [side; 2] },
-        examples: training,
-        imbalance: Proposal::imbalance(look.classes.values().copied()),
-    }))
+        "the size that every picture is brought to",
+    );
+    Ok(Some(look.proposal(parts.len(), source, [side; 2], training)))
 }
 
 #[cfg(test)]

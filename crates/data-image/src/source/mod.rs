@@ -5,7 +5,7 @@ mod folder;
 mod idx_files;
 mod noise;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ansatz_core::{ConfigError, Places};
 use ansatz_data::Share;
@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use folder::folders_of;
+pub(crate) use idx_files::{PartFiles, find as find_idx};
 
 use crate::decode::Filter;
 use crate::pictures::Pictures;
@@ -31,6 +32,8 @@ pub enum Source {
     FashionMnist,
     /// PNG and JPEG files in folders named after their classes.
     Folder(Folder),
+    /// idx files, as MNIST and its relatives are published.
+    Idx(IdxFiles),
     /// A column of records that names a PNG or JPEG file each: for the data model `fused` alone.
     Records(PicturesOfRecords),
     /// Pictures of evenly drawn pixels, always the same, for measuring speed: nothing can be learned from them.
@@ -65,6 +68,15 @@ impl Noise {
         }
         Err(ConfigError::value("source.noise.classes", format!("{} classes", self.classes), "1 to 128"))
     }
+}
+
+/// Refuses a source without a folder.
+fn check_path(source: &str, path: &Path) -> Result<(), ConfigError> {
+    if path.as_os_str().is_empty() {
+        let key = format!("source.{source}.path");
+        return Err(ConfigError::value(key, "no folder is named", "a folder of pictures"));
+    }
+    Ok(())
 }
 
 /// Refuses a size of pictures that no source may have.
@@ -122,14 +134,30 @@ impl Default for Folder {
 
 impl Folder {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.path.as_os_str().is_empty() {
-            return Err(ConfigError::value(
-                "source.folder.path",
-                "no folder is named",
-                "a folder of pictures",
-            ));
-        }
+        check_path("folder", &self.path)?;
         check_size("folder", self.height, self.width, self.channels)
+    }
+}
+
+/// idx files of grey pictures and their labels, plain or gzipped, as MNIST and its relatives are published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdxFiles {
+    /// The folder that holds them: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and perhaps a test part with
+    /// `t10k` or `test` in the place of `train`. Names may have more before or behind that.
+    pub path: PathBuf,
+    /// Names of the classes, in the order of their labels from 0 on. Left out: the labels themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// What is taken off for testing where there is no test part.
+    pub test: Share,
+    /// Seed of that choice; independent of the run's seed.
+    pub test_seed: u64,
+}
+
+impl Default for IdxFiles {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), classes: Vec::new(), test: Share::Fraction(0.2), test_seed: 0 }
     }
 }
 
@@ -167,6 +195,10 @@ pub(crate) struct Found {
 impl Source {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self {
+            Self::Idx(files) => {
+                check_path("idx", &files.path)?;
+                files.test.check("source.idx.test.fraction")
+            }
             Self::Folder(folder) => folder.check(),
             Self::Noise(noise) => noise.check(),
             Self::Records(PicturesOfRecords { height, width, channels, .. }) => {
@@ -176,11 +208,11 @@ impl Source {
         }
     }
 
-    /// The brightness in 0–1 that surrounds what a picture shows: black for the digit sets and
-    /// Fashion-MNIST, white for files.
+    /// The brightness in 0–1 that surrounds what a picture shows: black for the digit sets, Fashion-MNIST and idx files,
+    /// white for others.
     pub fn background(&self) -> f64 {
         match self {
-            Self::Digits | Self::Mnist | Self::FashionMnist | Self::Noise(_) => 0.0,
+            Self::Digits | Self::Mnist | Self::FashionMnist | Self::Idx(_) | Self::Noise(_) => 0.0,
             Self::Folder(_) | Self::Records(_) => 1.0,
         }
     }
@@ -197,6 +229,7 @@ impl Source {
             Self::Digits => digits::read(),
             Self::Mnist => idx_files::read("mnist", places, idx_files::digit_names()),
             Self::FashionMnist => idx_files::read("fashion-mnist", places, idx_files::fashion_names()),
+            Self::Idx(files) => idx_files::read_own(files, labelled),
             Self::Folder(folder) => folder::read(folder, background, invert, labelled),
             Self::Noise(noise) => Ok(noise::make(noise)),
             Self::Records(_) => {

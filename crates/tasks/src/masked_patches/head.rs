@@ -208,10 +208,10 @@ mod tests {
     fn tokens_that_do_not_divide_the_values_are_named() {
         let hidden =
             HiddenValues { size: [1, 10, 1], tokens: Grid { height: 1, width: 4 }, rows: 1, learned: 0 };
-        let said = head(&FeatureSpec::row(4, 3), &hidden).err().expect("refused").to_string();
+        let said = head(&FeatureSpec::row(4, 3), &hidden).expect_err("refused").to_string();
         assert!(said.contains("1×4 do not divide 1×10 values"), "{said}");
         let hidden = HiddenValues { tokens: Grid { height: 1, width: 5 }, ..hidden };
-        let said = head(&FeatureSpec::row(1, 3), &hidden).err().expect("refused").to_string();
+        let said = head(&FeatureSpec::row(1, 3), &hidden).expect_err("refused").to_string();
         assert!(said.contains("1 of 5 are left"), "{said}");
     }
 }
