@@ -229,7 +229,7 @@ mod tests {
         write("letters-train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x02\x01\x00");
         write("letters-test-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x01\x02");
         let found = own(&[], true).unwrap();
-        assert_eq!((found.train.labels, found.test.labels), (vec![1, 0], vec![2]));
+        assert_eq!((&found.train.labels[..], &found.test.labels[..]), (&[1, 0][..], &[2][..]));
         assert_eq!((&*found.test.bytes(0).unwrap(), found.classes.len()), (&b"ef"[..], 3));
         assert_eq!(own(&["a", "b", "c"], true).unwrap().classes, ["a", "b", "c"]);
         assert!(own(&["a", "b"], true).unwrap_err().contains("`data.source.idx.classes`"));
