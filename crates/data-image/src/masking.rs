@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::pictures::PictureSize;
 
 /// Patches that are hidden, for the network to tell from those around them (Xie et al., SimMIM, 2022, arXiv:2111.09886,
-/// section 3.2): their pixels become the mean of the training part.
+/// section 3.2): on the scale of the network their pixels become 0, which is the mean of the training part where that is
+/// taken off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Masking {
