@@ -146,7 +146,7 @@ fn what_does_not_fit_is_named() {
     let waves = "kind = 'series', source = { waves = 300 }, length = 24";
     let overlapping =
         format!("{{ {waves}, masking = {{}}, stem = {{ patches = {{ length = 8, stride = 4 }} }} }}");
-    refused(&overlapping, stack, "masked-patches", "1×5 do not divide 1×24 values");
+    refused(&overlapping, stack, "masked-patches", "2×5 do not divide 2×24 values");
     refused(&format!("{{ {waves}, masking = {{}} }}"), stack, "forecast", "`masked-patches`");
     refused(
         &format!("{{ {waves}, masking = {{ length = 24 }} }}"),
