@@ -89,7 +89,7 @@ impl ImageConfig {
 impl Component for ImageConfig {
     const KIND: &'static str = "image";
     const ABOUT: &'static str =
-        "Pictures with a class each: digits, mnist, fashion-mnist or folders of files.";
+        "Pictures with a class each: digits, mnist, fashion-mnist, folders of files, idx files.";
     const CITATION: &'static str = "";
 
     fn complete(&mut self, _registry: &Registry) -> Result<(), ConfigError> {

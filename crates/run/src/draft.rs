@@ -46,7 +46,7 @@ pub fn draft(path: &Path, registry: &Registry) -> Result<Draft> {
         path.display(),
         "no data model recognises what is there",
         format!(
-            "a folder of pictures or texts per class, text files (.txt), records with a class or a number to foretell (.csv, \
+            "a folder of pictures or texts per class, idx files, text files (.txt), records with a class or a number to foretell (.csv, \
              .tsv, .jsonl, .parquet), pairs of texts (.tsv: source, tab, target), a series (.csv), series with classes (.ts), or what a \
              data model of your own reads\n  known are {}",
             known.join("\n    ")
