@@ -68,7 +68,8 @@ pub struct StackConfig {
 pub enum PositionKind {
     /// A learned vector for each position is added; there are as many as the longest example has tokens.
     Learned,
-    /// Sines and cosines of the position are added; they have no end.
+    /// Sines and cosines of the position are added; they have no end. They reach from −1 to 1: beside them embeddings of
+    /// tokens, drawn small, want a factor of √width (`data.embedding.scale`; Vaswani et al. 2017, section 3.4).
     Sinusoidal,
     /// Nothing is added: the mixers tell positions apart by themselves, or need not.
     None,
