@@ -53,6 +53,21 @@ impl Runs<'_> {
         self.changed(config, seed, "started", &format!("init.from={}", from.display()))
     }
 
+    /// Of each seed the summaries of the run of `other`, of the run of `config`, and of what `make` does with the folder of
+    /// the first.
+    pub(super) fn beside(
+        &self,
+        config: &Path,
+        other: &Path,
+        make: impl Fn(u32, &Path) -> Result<Option<Value>, Error>,
+    ) -> Result<Vec<[Value; 3]>, Error> {
+        self.of_seeds(|seed| {
+            let Some((folder, other)) = self.trained(other, seed)? else { return Ok(None) };
+            let Some((_, alone)) = self.trained(config, seed)? else { return Ok(None) };
+            Ok(make(seed, &folder)?.map(|made| [other, alone, made]))
+        })
+    }
+
     /// Summary of the run of `config` with `seed` and one setting changed, which `how` names.
     fn changed(&self, config: &Path, seed: u32, how: &str, set: &str) -> Result<Option<Value>, Error> {
         let folder = folder(&format!("{}-{how}-{seed}", name(config)));

@@ -31,7 +31,8 @@ pub(super) const HEAD: &str = "\
 impl Started {
     /// Writes its row, if there are runs for it.
     pub(super) fn write(&self, runs: &Runs, table: &mut String) -> Result<bool, Error> {
-        let found = runs.of_seeds(|seed| self.summaries(runs, seed))?;
+        let found =
+            runs.beside(&self.config, &self.from, |seed, from| runs.started(&self.config, seed, from))?;
         if found.is_empty() {
             return Ok(false);
         }
@@ -39,14 +40,7 @@ impl Started {
         Ok(true)
     }
 
-    /// Summaries of the run that it starts from, of the one from nothing, and of the one that was started.
-    fn summaries(&self, runs: &Runs, seed: u32) -> Result<Option<[Value; 3]>, Error> {
-        let Some((folder, from)) = runs.trained(&self.from, seed)? else { return Ok(None) };
-        let Some((_, alone)) = runs.trained(&self.config, seed)? else { return Ok(None) };
-        let started = runs.started(&self.config, seed, &folder)?;
-        Ok(started.map(|started| [from, alone, started]))
-    }
-
+    /// Its row, from the summaries of [`Runs::beside`].
     fn row(&self, found: &[[Value; 3]]) -> Result<String, Error> {
         let of = |at: usize, path: &[&str]| {
             found.iter().map(|runs| number(&runs[at], path)).collect::<Result<Vec<f64>, Error>>()

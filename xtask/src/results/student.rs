@@ -31,7 +31,9 @@ pub(super) const HEAD: &str = "\
 impl Student {
     /// Writes its row, if there are runs for it.
     pub(super) fn write(&self, runs: &Runs, table: &mut String) -> Result<bool, Error> {
-        let found = runs.of_seeds(|seed| self.summaries(runs, seed))?;
+        let found = runs.beside(&self.config, &self.teacher, |seed, teacher| {
+            runs.taught(&self.config, seed, teacher, &self.teaching)
+        })?;
         if found.is_empty() {
             return Ok(false);
         }
@@ -39,14 +41,7 @@ impl Student {
         Ok(true)
     }
 
-    /// Summaries of the teacher, of the student alone, and of the student that was taught.
-    fn summaries(&self, runs: &Runs, seed: u32) -> Result<Option<[Value; 3]>, Error> {
-        let Some((folder, teacher)) = runs.trained(&self.teacher, seed)? else { return Ok(None) };
-        let Some((_, alone)) = runs.trained(&self.config, seed)? else { return Ok(None) };
-        let taught = runs.taught(&self.config, seed, &folder, &self.teaching)?;
-        Ok(taught.map(|taught| [teacher, alone, taught]))
-    }
-
+    /// Its row, from the summaries of [`Runs::beside`].
     fn row(&self, found: &[[Value; 3]]) -> Result<String, Error> {
         let of = |at: usize| {
             let qualities = found.iter().map(|runs| number(&runs[at], &["test", self.figure.name()]));
