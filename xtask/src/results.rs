@@ -35,32 +35,27 @@ pub(crate) fn run(seeds: u32, only: &str) -> Result<String, Error> {
     let results: Results =
         toml::from_str(&text).map_err(|error| Error::Wrong(format!("{}: {error}", place.display())))?;
     let runs = Runs { seeds, only };
-    let mut page = String::from(HEAD);
-    let mut written = 0;
-    page.push_str(protocol::HEAD);
-    for row in &results.protocol {
-        written += usize::from(row.write(&runs, &mut page)?);
-    }
-    page.push_str(COMPRESSED);
-    page.push_str(compressed::HEAD);
-    for row in &results.compressed {
-        written += usize::from(row.write(&runs, &mut page)?);
-    }
-    page.push_str(STUDENTS);
-    page.push_str(student::HEAD);
-    for row in &results.student {
-        written += usize::from(row.write(&runs, &mut page)?);
-    }
-    page.push_str(STARTED);
-    page.push_str(started::HEAD);
-    for row in &results.started {
-        written += usize::from(row.write(&runs, &mut page)?);
-    }
+    let Results { protocol, compressed, student, started } = &results;
+    let page = &mut String::new();
+    let written = table(page, [HEAD, protocol::HEAD], protocol, |row, page| row.write(&runs, page))?
+        + table(page, [COMPRESSED, compressed::HEAD], compressed, |row, page| row.write(&runs, page))?
+        + table(page, [STUDENTS, student::HEAD], student, |row, page| row.write(&runs, page))?
+        + table(page, [STARTED, started::HEAD], started, |row, page| row.write(&runs, page))?;
     let path = root().join("docs/RESULTS.md");
     std::fs::write(&path, page).map_err(|source| Error::File { path: path.clone(), source })?;
-    let rows =
-        results.protocol.len() + results.compressed.len() + results.student.len() + results.started.len();
+    let rows = protocol.len() + compressed.len() + student.len() + started.len();
     Ok(format!("{} has {written} of {rows} rows", path.display()))
+}
+
+/// Writes a table behind its heads; how many of `rows` it has.
+fn table<R>(
+    page: &mut String,
+    heads: [&str; 2],
+    rows: &[R],
+    write: impl Fn(&R, &mut String) -> Result<bool, Error>,
+) -> Result<usize, Error> {
+    heads.iter().for_each(|head| page.push_str(head));
+    rows.iter().map(|row| write(row, page).map(usize::from)).sum()
 }
 
 const HEAD: &str = "# Results\n\n\

@@ -262,15 +262,6 @@ pub trait OpenData: Send + Sync {
     /// # Errors
     /// When it cannot be read or drawn.
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit>;
-
-    /// An example of which values are hidden, beside what a network told of them: `outputs` are those of this one example.
-    /// `None` where nothing is hidden.
-    ///
-    /// # Errors
-    /// When it cannot be read or drawn.
-    fn restored(&self, _part: Part, _index: usize, _outputs: &[f32]) -> Result<Option<Exhibit>> {
-        Ok(None)
-    }
 }
 
 /// Fitted preprocessing: all that is needed to turn a new file into a batch.
@@ -294,6 +285,16 @@ pub trait Encoder: Send + Sync {
     /// # Errors
     /// When the configured stem does not fit the data, e.g. patches that do not divide the picture.
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem>;
+
+    /// An example of which values are hidden, beside what a network told of them: `asked` are the labels of a batch of this
+    /// one, `outputs` what was told. `index` decides what of it is drawn where it has several parts, such as channels. `None`
+    /// where nothing is hidden.
+    ///
+    /// # Errors
+    /// When it cannot be drawn.
+    fn restored(&self, _asked: &Targets, _index: usize, _outputs: &[f32]) -> Result<Option<Exhibit>> {
+        Ok(None)
+    }
 
     /// Other views of the same examples, such as mirror images, whose outputs are averaged with theirs when the
     /// network is judged and used. None by default.

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, FileBatches, Result, Target, Targets};
+use ansatz_core::{Batch, BoxedStem, Build, Encoder, Error, Exhibit, FileBatches, Result, Target, Targets};
 use burn::tensor::TensorData;
 use rand::Rng;
 
 use crate::config::ImageConfig;
+use crate::contact_sheet::{beside, enlarge, to_png};
 use crate::decode::picture_files;
 use crate::masking::Masking;
 use crate::preparation::Preparation;
@@ -78,6 +79,20 @@ impl Encoder for ImageEncoder {
 
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         self.stem.init(self.preparation.size, width, build.device)
+    }
+
+    /// What the network saw, what it told, and what is there, side by side.
+    fn restored(&self, asked: &Targets, _index: usize, outputs: &[f32]) -> Result<Option<Exhibit>> {
+        /// The byte of a hidden pixel.
+        const HIDDEN: u8 = 128;
+        let Targets::HiddenValues { values, hidden } = asked else { return Ok(None) };
+        let Preparation { size, normalisation, .. } = &self.preparation;
+        let byte = |values: &[f32], at: usize| normalisation.to_byte(values[at], at % size.channels);
+        let draw =
+            |byte: &dyn Fn(usize) -> u8| enlarge(&(0..size.values()).map(byte).collect::<Vec<u8>>(), *size);
+        let seen = draw(&|at| if hidden[at] { HIDDEN } else { byte(values, at) });
+        let told = draw(&|at| byte(if hidden[at] { outputs } else { values }, at));
+        to_png(&beside(&[seen, told, draw(&|at| byte(values, at))])).map(|png| Some(Exhibit::Png(png)))
     }
 
     /// The mirror images, where they are judged too.

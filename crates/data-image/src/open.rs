@@ -5,7 +5,7 @@ use ansatz_data::{Division, Purpose, hiding, stream};
 
 use crate::augment::{Augment, Warp};
 use crate::config::ImageConfig;
-use crate::contact_sheet::{beside, enlarge, to_png};
+use crate::contact_sheet::{enlarge, to_png};
 use crate::decode::Filter;
 use crate::encoder::ImageEncoder;
 use crate::masking::Masking;
@@ -149,23 +149,5 @@ impl OpenData for OpenPictures {
         let scale = |byte: u8| (u32::from(byte) * 255 / u32::from(pictures.full_scale)) as u8;
         let bytes: Vec<u8> = pictures.bytes(place)?.iter().map(|&byte| scale(byte)).collect();
         to_png(&enlarge(&bytes, pictures.size)).map(Exhibit::Png)
-    }
-
-    /// What the network saw, what it told, and what is there, side by side.
-    fn restored(&self, part: Part, index: usize, outputs: &[f32]) -> Result<Option<Exhibit>> {
-        /// The byte of a hidden pixel.
-        const HIDDEN: u8 = 128;
-        let Targets::HiddenValues { values, hidden } = self.batch(part, &[index], None)?.targets else {
-            return Ok(None);
-        };
-        let size = self.train.size;
-        let byte = |values: &[f32], at: usize| {
-            self.encoder.fitted().normalisation.to_byte(values[at], at % size.channels)
-        };
-        let draw =
-            |byte: &dyn Fn(usize) -> u8| enlarge(&(0..size.values()).map(byte).collect::<Vec<u8>>(), size);
-        let seen = draw(&|at| if hidden[at] { HIDDEN } else { byte(&values, at) });
-        let told = draw(&|at| byte(if hidden[at] { outputs } else { &values }, at));
-        to_png(&beside(&[seen, told, draw(&|at| byte(&values, at))])).map(|png| Some(Exhibit::Png(png)))
     }
 }

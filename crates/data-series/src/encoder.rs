@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, Encoder, Error, FileBatches, Forecast, Preparation, Result, Target, Targets,
+    Batch, BoxedStem, Build, Encoder, Error, Exhibit, FileBatches, Forecast, Preparation, Result, Target,
+    Targets,
 };
 use burn::tensor::TensorData;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::masking::{Asked, Masking};
+use crate::masking::{Asked, Masking, draw_restored};
 use crate::series::{self, Series};
 use crate::source::{Found, csv_files, read_file};
 use crate::{MARKS, Scaling, SeriesConfig, SeriesShape, VALUES, VISIBLE};
@@ -188,6 +189,10 @@ impl Encoder for SeriesEncoder {
     fn stem(&self, width: Option<usize>, build: &Build) -> Result<BoxedStem> {
         let shape = shape(&self.prepared, &self.config);
         self.config.stem.init(shape, self.config.instance_norm, width, build.device)
+    }
+
+    fn restored(&self, asked: &Targets, index: usize, outputs: &[f32]) -> Result<Option<Exhibit>> {
+        draw_restored(&self.target, asked, index, outputs)
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

@@ -117,6 +117,7 @@ pub(crate) fn draw_restored(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ansatz_data::hiding;
 
     #[test]
     fn what_is_asked_stands_as_the_tokens_do() {
@@ -132,7 +133,6 @@ mod tests {
             assert_eq!(all.targets(), expected);
         }
     }
-    use ansatz_data::hiding;
 
     #[test]
     fn whole_patches_are_hidden_in_each_channel_or_in_all() {

@@ -4,7 +4,6 @@ use ansatz_core::{Batch, Encoder, Exhibit, OpenData, Part, Places, Result, Targe
 use ansatz_data::hiding;
 
 use crate::encoder::Prepared;
-use crate::masking::draw_restored;
 use crate::naive::naive_errors;
 use crate::parts::Parts;
 use crate::series::Series;
@@ -96,10 +95,5 @@ impl OpenData for OpenSeries {
             name(target - self.config.length),
             name(target - 1)
         )))
-    }
-
-    fn restored(&self, part: Part, index: usize, outputs: &[f32]) -> Result<Option<Exhibit>> {
-        let asked = self.batch(part, &[index], None)?.targets;
-        draw_restored(self.encoder.target(), &asked, index, outputs)
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn section(restored: &[Exhibit]) -> Markup {
         section #restored {
             h2 { "Hidden and told" }
             p.note {
-                "Examples of the test part. A picture: what the network saw, what it told, what is there. A series: what it saw in \
+                "Examples of the part that was judged last. A picture: what the network saw, what it told, what is there. A series: what it saw in \
                  blue, what it told in orange, what is there in grey."
             }
             div.restored { @for exhibit in restored { (exhibit.show("an example with hidden patches, and what was told of them")) } }

@@ -25,11 +25,12 @@ pub(crate) fn draw(
     fs::create_dir_all(&restored).map_err(Error::file(&restored, "create"))?;
     let all = data.examples(part);
     let drawn = all.min(DRAWN);
-    let indices: Vec<usize> = (0..drawn).map(|place| place * all / drawn).collect();
-    let batch = data.batch(part, &indices, None)?;
-    let outputs = HostOutputs::read(model.judge(&batch, data.encoder(), device)?)?;
-    for (place, &index) in indices.iter().enumerate() {
-        let Some(exhibit) = data.restored(part, index, outputs.example(place))? else { continue };
+    for place in 0..drawn {
+        let index = place * all / drawn;
+        let batch = data.batch(part, &[index], None)?;
+        let outputs = HostOutputs::read(model.judge(&batch, data.encoder(), device)?)?;
+        let exhibit = data.encoder().restored(&batch.targets, index, outputs.example(0))?;
+        let Some(exhibit) = exhibit else { continue };
         let (ending, bytes) = exhibit.into_file();
         write_atomically(&restored.join(format!("{place:02}.{ending}")), &bytes)?;
     }

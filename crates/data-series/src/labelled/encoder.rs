@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ansatz_core::{
-    Batch, BoxedStem, Build, ConfigError, Encoder, Error, FileBatches, Preparation, Result, Target, Targets,
+    Batch, BoxedStem, Build, ConfigError, Encoder, Error, Exhibit, FileBatches, Preparation, Result, Target,
+    Targets,
 };
 use burn::tensor::TensorData;
 use rand::Rng;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::kernels::{Fitted, Kernels};
 use super::ts::{self, wrong};
 use super::{LabelledSeriesConfig, Padding, SeriesScale};
-use crate::masking::{Asked, Masking};
+use crate::masking::{Asked, Masking, draw_restored};
 use crate::source::files_ending;
 use crate::{InstanceNorm, MARKS, MASK, Scaling, SeriesShape, VALUES};
 
@@ -251,6 +252,10 @@ impl Encoder for LabelledSeriesEncoder {
             return Err(ConfigError::value("stem.patches.layout", problem, "\"together\"").into());
         }
         stem.init(shape, InstanceNorm::None, width, build.device)
+    }
+
+    fn restored(&self, asked: &Targets, index: usize, outputs: &[f32]) -> Result<Option<Exhibit>> {
+        draw_restored(&self.target, asked, index, outputs)
     }
 
     fn usual_file(&self) -> &'static str {

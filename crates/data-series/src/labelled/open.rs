@@ -12,7 +12,6 @@ use super::source::{Found, Labelled};
 use super::{LabelledSeriesConfig, LabelledSeriesEncoder, SeriesAugment};
 use crate::Scaling;
 use crate::drawing::drawing;
-use crate::masking::draw_restored;
 
 /// A series with its class, and where it is.
 #[derive(Clone, Copy)]
@@ -229,11 +228,6 @@ impl OpenData for OpenLabelledSeries {
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
         let Scaled { values, .. } = self.series(part, index)?;
         Ok(Exhibit::Png(drawing(&values, self.encoder.channels())?))
-    }
-
-    fn restored(&self, part: Part, index: usize, outputs: &[f32]) -> Result<Option<Exhibit>> {
-        let asked = self.batch(part, &[index], None)?.targets;
-        draw_restored(self.encoder.target(), &asked, index, outputs)
     }
 
     fn notes(&self) -> Vec<String> {

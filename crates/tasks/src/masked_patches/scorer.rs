@@ -10,28 +10,13 @@ use crate::errors::Errors;
 #[derive(Debug, Clone)]
 pub struct MaskedPatchesScorer {
     size: [usize; 3],
-    loss: RegressLoss,
     errors: Errors,
-    contributions: Vec<Contribution>,
 }
 
 impl MaskedPatchesScorer {
     /// An empty account for examples of `[rows, columns, channels]`.
     pub fn new(size: [usize; 3], loss: RegressLoss) -> Self {
-        Self { size, loss, errors: Errors::default(), contributions: Vec::new() }
-    }
-
-    /// Takes in one example; the sum of its losses, and of how many values.
-    fn add_example(&mut self, outputs: &[f32], values: &[f32], hidden: &[bool]) -> Contribution {
-        let mut told = Contribution { sum: 0.0, weight: 0.0 };
-        for ((output, value), _) in outputs.iter().zip(values).zip(hidden).filter(|(_, hidden)| **hidden) {
-            let wanted = f64::from(*value);
-            let error = f64::from(*output) - wanted;
-            self.errors.add(wanted, error);
-            told.sum += self.loss.of(error);
-            told.weight += 1.0;
-        }
-        told
+        Self { size, errors: Errors::new(loss) }
     }
 }
 
@@ -52,19 +37,22 @@ impl Scorer for MaskedPatchesScorer {
         let (values, hidden) = hidden_values(targets, batch * size)?;
         let outcomes = (0..batch).map(|example| {
             let range = example * size..(example + 1) * size;
-            let told = self.add_example(outputs.example(example), &values[range.clone()], &hidden[range]);
-            self.contributions.push(told);
-            Outcome::with_loss(told.sum / told.weight.max(1.0))
+            let told = outputs.example(example).iter().zip(&values[range.clone()]).zip(&hidden[range]);
+            let asked = told.filter(|(_, hidden)| **hidden);
+            Outcome::with_loss(self.errors.add(asked.map(|((output, value), _)| {
+                let wanted = f64::from(*value);
+                (wanted, f64::from(*output) - wanted)
+            })))
         });
         Ok(outcomes.collect())
     }
 
     fn contributions(&self) -> &[Contribution] {
-        &self.contributions
+        self.errors.contributions()
     }
 
     fn scores(&self) -> Scores {
-        Scores::falling(self.contributions.len(), self.loss.figure(), self.errors.figures())
+        self.errors.scores()
     }
 }
 

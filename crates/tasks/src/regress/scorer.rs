@@ -11,26 +11,19 @@ use crate::errors::Errors;
 pub struct RegressScorer {
     name: String,
     scale: [f64; 2],
-    loss: RegressLoss,
     errors: Errors,
-    contributions: Vec<Contribution>,
 }
 
 impl RegressScorer {
     /// An empty account for a number whose `[mean, deviation]` over the training part is `scale`.
     pub fn new(name: &str, scale: [f64; 2], loss: RegressLoss) -> Self {
-        Self { name: name.to_owned(), scale, loss, errors: Errors::default(), contributions: Vec::new() }
+        Self { name: name.to_owned(), scale, errors: Errors::new(loss) }
     }
 
     /// A value of the network's scale in the number's own unit.
     fn undo(&self, value: f32) -> f64 {
         let [mean, deviation] = self.scale;
         f64::from(value) * deviation + mean
-    }
-
-    fn take_in(&mut self, wanted: f64, error: f64) {
-        self.errors.add(wanted, error);
-        self.contributions.push(Contribution { sum: self.loss.of(error), weight: 1.0 });
     }
 }
 
@@ -48,15 +41,12 @@ impl Scorer for RegressScorer {
         let outcome = |index: usize| {
             let number = self.undo(outputs.values[index]);
             let wanted = wanted.map(|wanted| self.undo(wanted[index]));
-            let error = wanted.map(|wanted| number - wanted);
-            if let (Some(wanted), Some(error)) = (wanted, error) {
-                self.take_in(wanted, error);
-            }
+            let loss = wanted.map_or(f64::NAN, |wanted| self.errors.add([(wanted, number - wanted)]));
             // A number is never simply right or wrong, so no outcome is a mistake.
             Outcome {
                 predictions: Vec::new(),
                 target: wanted.map_or(String::new(), |wanted| format!("{} {wanted}", self.name)),
-                loss: error.map_or(f32::NAN, |error| self.loss.of(error) as f32),
+                loss: loss as f32,
                 correct: true,
                 number: Some(number),
             }
@@ -65,11 +55,11 @@ impl Scorer for RegressScorer {
     }
 
     fn contributions(&self) -> &[Contribution] {
-        &self.contributions
+        self.errors.contributions()
     }
 
     fn scores(&self) -> Scores {
-        Scores::falling(self.contributions.len(), self.loss.figure(), self.errors.figures())
+        self.errors.scores()
     }
 }
 
