@@ -6,7 +6,7 @@ use super::loss::hidden_values;
 use crate::RegressLoss;
 use crate::errors::Errors;
 
-/// Adds up the errors of hidden values, on the scale that the network works with, see [`Errors`].
+/// Adds up the errors of hidden values, on the scale that the network works with: `mse`, `rmse`, `mae`, `r2`.
 #[derive(Debug, Clone)]
 pub struct MaskedPatchesScorer {
     size: [usize; 3],
