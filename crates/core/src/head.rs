@@ -22,6 +22,14 @@ pub trait Head: std::fmt::Debug + Send + Sync {
     /// When `targets` are of another kind than the head was built for.
     fn loss(&self, outputs: Tensor<3>, targets: &Targets) -> Result<Tensor<1>>;
 
+    /// The same from the features: a head that is asked at few positions need not compute its outputs at all others.
+    ///
+    /// # Errors
+    /// As [`Head::loss`].
+    fn loss_of_features(&self, features: Features, targets: &Targets) -> Result<Tensor<1>> {
+        self.loss(self.forward(features), targets)
+    }
+
     /// The rows of the table of layers for one example of shape `input`.
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer>;
 }

@@ -74,7 +74,10 @@ impl Model {
     /// # Errors
     /// When the inputs are not those of the stem, or the targets not those of the head.
     pub fn loss(&self, inputs: &Inputs, targets: &Targets) -> Result<Tensor<1>> {
-        Ok(self.answer(inputs, targets)?.1)
+        let features = self.features(inputs)?;
+        let shared = features.shared.clone();
+        let loss = self.head.loss_of_features(self.backbone.forward(features), targets)?;
+        Ok(with_added(loss, &shared))
     }
 
     /// The outputs `[batch, positions, values]`, and the loss `[1]` of [`Model::loss`] that they have.
@@ -99,10 +102,7 @@ impl Model {
     ) -> Result<(Tensor<3>, Tensor<1>)> {
         let outputs = self.head.forward(features);
         let loss = self.head.loss(outputs.clone(), targets)?;
-        Ok(match shared.loss() {
-            Some(added) => (outputs, loss + added),
-            None => (outputs, loss),
-        })
+        Ok((outputs, with_added(loss, shared)))
     }
 
     /// The features that the backbone reads.
@@ -135,6 +135,14 @@ impl Model {
         });
         let head = self.head.layers(&self.backbone.output(&features)).into_iter();
         stem.chain(backbone).chain(head.map(|layer| layer.under("head"))).collect()
+    }
+}
+
+/// A loss, and what the layers add to it.
+fn with_added(loss: Tensor<1>, shared: &Shared) -> Tensor<1> {
+    match shared.loss() {
+        Some(added) => loss + added,
+        None => loss,
     }
 }
 

@@ -38,12 +38,9 @@ impl OpenPictures {
         let background = config.background();
         let Found { classes, train, test, damaged } =
             config.source.read(places, background, config.invert, config.masking.is_none())?;
-        let mut parts = Division::stratified(&train.labels, config.validation, config.validation_seed)?;
-        if let Some(share) = config.train {
-            let classes: Vec<usize> = parts.kept.iter().map(|&place| train.labels[place]).collect();
-            let few = Division::stratified(&classes, share, config.validation_seed)?;
-            parts.kept = few.held_out.into_iter().map(|index| parts.kept[index]).collect();
-        }
+        let seed = config.validation_seed;
+        let parts = Division::stratified(&train.labels, config.validation, seed)?;
+        let parts = parts.keeping(config.train, &train.labels, seed)?;
         if let Some(masking) = &config.masking {
             masking.fits(train.size).map_err(|error| error.under("data"))?;
         }

@@ -102,7 +102,7 @@ impl TextEncoder {
     }
 
     /// Rows of tokens as a batch; rows shorter than the longest are padded behind, and masked.
-    pub(crate) fn batch(&self, rows: &[&[u32]], targets: Targets) -> Batch {
+    pub(crate) fn batch<R: AsRef<[u32]>>(&self, rows: &[R], targets: Targets) -> Batch {
         Batch { examples: rows.len(), inputs: padded(rows, [TOKENS, MASK]), targets }
     }
 }

@@ -1,9 +1,14 @@
 //! Hiding tokens, for a network to tell them from those around them.
 
-use ansatz_core::ConfigError;
+use ansatz_core::{ConfigError, Targets};
 use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::tokenizer::Tokenizer;
+
+/// Names of the mask in published tokenizers.
+const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 
 /// Tokens that are hidden, for the network to tell from those around them (Devlin et al., BERT, 2018,
 /// arXiv:1810.04805, section 3.1): of those that are asked most become a token that stands for nothing, some another
@@ -67,6 +72,21 @@ impl Masking {
         }
         asked
     }
+}
+
+/// The token that stands for a hidden one; behind its own tokens where the tokenizer has none.
+pub(crate) fn mask_of(tokenizer: &Tokenizer) -> u32 {
+    let own = MASKS.iter().find_map(|name| tokenizer.token(name));
+    own.unwrap_or(tokenizer.vocabulary() as u32)
+}
+
+/// What is asked at each place of rows that are filled to the longest, where nothing is asked.
+pub(crate) fn asked(rows: &[Vec<Option<u32>>]) -> Targets {
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let places = |row: &Vec<Option<u32>>| {
+        (0..longest).map(|place| row.get(place).copied().flatten()).collect::<Vec<_>>()
+    };
+    Targets::Tokens(rows.iter().flat_map(places).collect())
 }
 
 #[cfg(test)]

@@ -2,22 +2,20 @@
 
 use std::ops::Range;
 
-use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Targets, Variation};
+use ansatz_core::{Batch, Encoder, Error, Exhibit, OpenData, Part, Places, Result, Variation};
 use ansatz_data::{Purpose, stream};
 use rand::RngExt;
 
 use crate::Masking;
 use crate::config::TextConfig;
 use crate::encoder::TextEncoder;
+use crate::masking::{asked, mask_of};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::{Tokens, TokensWriter};
 
 /// Tokens from which on a text of bytes stays in its files, and its windows are read when they are asked for. It changes
 /// no result.
 const STREAMED_FROM: usize = 1 << 26;
-
-/// Names of the mask in published tokenizers.
-const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 
 /// A text, read, cut into tokens, and divided by place: training first, then validation, then test.
 ///
@@ -77,11 +75,7 @@ impl OpenText {
                 "give more text, or a smaller `length`",
             ));
         }
-        // A tokenizer without a mask gets one behind its own tokens.
-        let mask = config.masking.as_ref().map(|_| {
-            let own = MASKS.iter().find_map(|name| tokenizer.token(name));
-            own.unwrap_or(tokenizer.vocabulary() as u32)
-        });
+        let mask = config.masking.as_ref().map(|_| mask_of(&tokenizer));
         let vocabulary = tokenizer.vocabulary().max(mask.map_or(0, |mask| mask as usize + 1));
         let encoder = TextEncoder::new(tokenizer, vocabulary, config.length, config.embedding.clone());
         Ok(Self {
@@ -160,24 +154,15 @@ impl OpenData for OpenText {
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
         if let Some(masking) = &self.masking {
             let windows = indices.iter().map(|&index| self.hidden(masking, part, index, variation));
-            let (read, asked): (Vec<_>, Vec<_>) = windows.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-            let longest = read.iter().map(Vec::len).max().unwrap_or(0);
-            let asked = asked
-                .iter()
-                .flat_map(|asked| (0..longest).map(|place| asked.get(place).copied().flatten()))
-                .collect();
-            let read: Vec<&[u32]> = read.iter().map(Vec::as_slice).collect();
-            return Ok(self.encoder.batch(&read, Targets::Tokens(asked)));
+            let (read, hidden): (Vec<_>, Vec<_>) = windows.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+            return Ok(self.encoder.batch(&read, asked(&hidden)));
         }
         let windows = indices.iter().map(|&index| self.window(part, index, variation));
         let windows = windows.collect::<Result<Vec<_>>>()?;
-        let longest = windows.iter().map(|window| window.len() - 1).max().unwrap_or(0);
-        let asked = windows
-            .iter()
-            .flat_map(|window| (0..longest).map(|place| window.get(place + 1).copied()))
-            .collect();
+        let next: Vec<_> =
+            windows.iter().map(|window| window[1..].iter().copied().map(Some).collect()).collect();
         let read: Vec<&[u32]> = windows.iter().map(|window| &window[..window.len() - 1]).collect();
-        Ok(self.encoder.batch(&read, Targets::Tokens(asked)))
+        Ok(self.encoder.batch(&read, asked(&next)))
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
@@ -191,6 +176,7 @@ impl OpenData for OpenText {
 mod tests {
     use super::*;
     use crate::Source;
+    use ansatz_core::Targets;
 
     fn open(text: &str, length: usize, validation: f64) -> Result<OpenText> {
         let folder = tempfile::tempdir().unwrap();

@@ -92,16 +92,16 @@ pub(crate) fn labelled(path: &Path) -> Result<Option<Proposal>> {
     } else {
         let Some(table) = columns(path)? else { return Ok(None) };
         let LabelledTable { text, label, separator, .. } = &table;
-        let parted =
-            separator.as_ref().map_or(String::new(), |separator| format!(", separator = {separator:?}"));
+        let also = |key: &str, value: &Option<String>| {
+            value.as_ref().map_or(String::new(), |value| format!(", {key} = {value:?}"))
+        };
+        let (label, separator) = (also("label", label), also("separator", separator));
         let named = Setting::quoted(path);
-        let line = format!(
-            "source = {{ table = {{ path = {named}, text = {text:?}, label = {label:?}{parted} }} }}"
-        );
+        let line = format!("source = {{ table = {{ path = {named}, text = {text:?}{label}{separator} }} }}");
         (LabelledSource::Table(table), line)
     };
     // A source of files needs no place for sets.
-    let found = source.read(&Places { data: path.to_owned() })?;
+    let found = source.read(&Places { data: path.to_owned() }, true)?;
     let mut classes: BTreeMap<String, usize> = BTreeMap::new();
     let (mut words, mut known, mut leaked) = (Vec::new(), HashSet::new(), 0);
     // Of a text 8 bytes are enough to know it again, for a warning.
@@ -196,8 +196,8 @@ fn columns(path: &Path) -> Result<Option<LabelledTable>> {
     if separator.is_none() && label.known < looked_at {
         return Ok(None);
     }
-    let [text, label] = [text, label].map(|seen| seen.name.clone());
-    Ok(Some(LabelledTable { path: path.to_owned(), test: None, text, label, separator }))
+    let (path, text, label) = (path.to_owned(), text.name.clone(), Some(label.name.clone()));
+    Ok(Some(LabelledTable { path, test: None, text, label, separator }))
 }
 
 /// A `.tsv` file of pairs.

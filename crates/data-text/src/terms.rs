@@ -23,6 +23,10 @@ pub struct TermsConfig {
     /// Terms at the most, 1 or more: those that come in the most training texts.
     #[schemars(range(min = 1))]
     pub most: usize,
+    /// Power of a term's rarity in its weight, 0 or more: 0 weighs rare terms as common ones, 1 is the published weight, 2
+    /// leans on rare terms.
+    #[schemars(range(min = 0.0))]
+    pub rarity_power: f64,
     /// Values of the vector that a text becomes, 1 or more. Left out: as many as the backbone wants, or 64.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +35,7 @@ pub struct TermsConfig {
 
 impl Default for TermsConfig {
     fn default() -> Self {
-        Self { grams: 2, least: 2, most: 100_000, width: None }
+        Self { grams: 2, least: 2, most: 100_000, rarity_power: 1.0, width: None }
     }
 }
 
@@ -45,6 +49,10 @@ impl TermsConfig {
             if value == 0 {
                 return Err(ConfigError::value(name, "0", "1 or more"));
             }
+        }
+        if !(self.rarity_power.is_finite() && self.rarity_power >= 0.0) {
+            let problem = format!("a power of {}", self.rarity_power);
+            return Err(ConfigError::value("rarity_power", problem, "0 or more"));
         }
         Ok(())
     }

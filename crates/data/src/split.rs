@@ -129,6 +129,21 @@ impl Division {
         Ok(Self::from_mask(&held_out))
     }
 
+    /// The same which keeps no more than a share of what it keeps, class by class; all of it where there is none.
+    /// `classes` are those of all examples, as [`Division::stratified`] was given them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Share::of`].
+    pub fn keeping(mut self, share: Option<Share>, classes: &[usize], seed: u64) -> Result<Self> {
+        if let Some(share) = share {
+            let kept: Vec<usize> = self.kept.iter().map(|&index| classes[index]).collect();
+            let few = Self::stratified(&kept, share, seed)?;
+            self.kept = few.held_out.into_iter().map(|place| self.kept[place]).collect();
+        }
+        Ok(self)
+    }
+
     /// Takes off the examples whose key falls into the first `percent` of the hundred [`bucket`]s:
     /// equal keys stay together, and the part of an example does not depend on the others.
     pub fn by_bucket<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>, percent: u32) -> Self {

@@ -166,31 +166,18 @@ impl Head for LanguageModelHead {
     /// The mean of `−log softmax(logits)` at the targets, in nats.
     fn loss(&self, outputs: Tensor<3>, targets: &Targets) -> Result<Tensor<1>> {
         let [batch, length, vocabulary] = outputs.dims();
-        let Targets::Tokens(wanted) = targets else {
-            return Err(Error::Failed(
-                "a language model learns from tokens, and the labels are none".to_owned(),
-            ));
-        };
-        if wanted.len() != batch * length {
-            let problem = format!("{} labels for {} tokens", wanted.len(), batch * length);
-            return Err(Error::Failed(problem));
-        }
-        let (places, tokens): (Vec<i64>, Vec<i64>) = wanted
-            .iter()
-            .enumerate()
-            .filter_map(|(place, token)| token.map(|token| (place as i64, i64::from(token))))
-            .unzip();
-        let asked = places.len();
-        if asked == 0 {
-            return Err(Error::Failed("no token of the batch is to be foretold".to_owned()));
-        }
-        let device = outputs.device();
-        let mut rows = outputs.reshape([batch * length, vocabulary]);
-        if asked < batch * length {
-            rows = rows.select(0, Tensor::<1, Int>::from_data(TensorData::new(places, [asked]), &device));
-        }
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [asked, 1]), &device);
-        Ok(activation::log_softmax(rows, 1).gather(1, tokens).mean().neg())
+        let (places, tokens) = asked(targets, batch * length)?;
+        let rows = chosen(outputs.reshape([batch * length, vocabulary]), &places);
+        Ok(cross_entropy(rows, tokens))
+    }
+
+    /// Logits are computed at the positions that are asked alone.
+    fn loss_of_features(&self, mut features: Features, targets: &Targets) -> Result<Tensor<1>> {
+        let [batch, length, width] = features.tokens.dims();
+        let (places, tokens) = asked(targets, batch * length)?;
+        let rows = chosen(features.tokens.reshape([batch * length, width]), &places);
+        features.tokens = rows.unsqueeze();
+        Ok(cross_entropy(self.forward(features).squeeze_dim(0), tokens))
     }
 
     fn layers(&self, input: &FeatureSpec) -> Vec<Layer> {
@@ -203,6 +190,43 @@ impl Head for LanguageModelHead {
             activations: input.length * self.vocabulary,
         }]
     }
+}
+
+/// The positions, of so many, that are asked, and the tokens that are there.
+fn asked(targets: &Targets, positions: usize) -> Result<(Vec<i64>, Vec<i64>)> {
+    let Targets::Tokens(wanted) = targets else {
+        let problem = "a language model learns from tokens, and the labels are none";
+        return Err(Error::Failed(problem.to_owned()));
+    };
+    if wanted.len() != positions {
+        return Err(Error::Failed(format!("{} labels for {positions} tokens", wanted.len())));
+    }
+    let asked: (Vec<i64>, Vec<i64>) = wanted
+        .iter()
+        .zip(0..)
+        .filter_map(|(token, place)| token.map(|token| (place, i64::from(token))))
+        .unzip();
+    if asked.0.is_empty() {
+        return Err(Error::Failed("no token of the batch is to be foretold".to_owned()));
+    }
+    Ok(asked)
+}
+
+/// The rows at `places`, which are sorted and name none twice.
+fn chosen(rows: Tensor<2>, places: &[i64]) -> Tensor<2> {
+    let [count, _] = rows.dims();
+    if places.len() == count {
+        return rows;
+    }
+    let places = Tensor::<1, Int>::from_data(TensorData::from(places), &rows.device());
+    rows.select(0, places)
+}
+
+/// The mean of `−log softmax(logits)` at `tokens`.
+fn cross_entropy(logits: Tensor<2>, tokens: Vec<i64>) -> Tensor<1> {
+    let asked = tokens.len();
+    let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [asked, 1]), &logits.device());
+    activation::log_softmax(logits, 1).gather(1, tokens).mean().neg()
 }
 
 #[cfg(test)]
@@ -236,6 +260,27 @@ mod tests {
         let logits = Tensor::<3>::zeros([1, 2, 3], &device);
         assert!(head.loss(logits.clone(), &Targets::Tokens(vec![None, None])).is_err());
         assert!(head.loss(logits, &Targets::Tokens(vec![None])).is_err());
+    }
+
+    #[test]
+    fn the_loss_of_features_is_that_of_the_outputs() {
+        let device = ansatz_device::open("cpu").unwrap().autodiff();
+        for transform in [None, Some(TransformConfig::default())] {
+            let config = LanguageModelConfig { tied: false, bias: true, transform, ..Default::default() };
+            let head = config.build(4, 6, &device).unwrap();
+            let tokens =
+                Tensor::<3>::random([2, 3, 4], Distribution::Normal(0.0, 1.0), &device).require_grad();
+            for wanted in [vec![None, Some(3), None, None, Some(0), Some(5)], vec![Some(1); 6]] {
+                let targets = Targets::Tokens(wanted);
+                let features = || Features::row(tokens.clone());
+                let whole = head.loss(head.forward(features()), &targets).unwrap();
+                let few = head.loss_of_features(features(), &targets).unwrap();
+                let gradient = |loss: Tensor<1>| tokens.grad(&loss.backward()).unwrap().into_data();
+                let tolerance = Tolerance::absolute(1e-6);
+                few.to_data().assert_approx_eq::<f32>(&whole.to_data(), tolerance);
+                gradient(few).assert_approx_eq::<f32>(&gradient(whole), tolerance);
+            }
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn vocabulary(target: &Target) -> Result<usize> {
             "the labels of the data",
             "no tokens are hidden",
             "text of which some tokens are hidden",
-            "set data.masking = {} with the data model `text`, or choose another task",
+            "set data.masking = {} with the data model `text` or `labelled-text`, or choose another task",
         )),
     }
 }

@@ -11,12 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LabelledSource, LabelledTextEncoder, OpenLabelledText, words};
+use crate::masking::Masking;
 use crate::recognise;
 use crate::stem::EmbeddingConfig;
 use crate::terms::TermsConfig;
 use crate::tokenizer::{Tokenizer, TokenizerConfig};
 
-/// Texts with a class each.
+/// Texts with a class each, or of which some tokens are hidden.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LabelledTextConfig {
@@ -33,6 +34,9 @@ pub struct LabelledTextConfig {
     pub validation: Share,
     /// Seed of these two; independent of the run's seed.
     pub split_seed: u64,
+    /// What of the rest is learned from, class by class: for trying how few examples are enough. Left out: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<Share>,
     /// Probability with which each token of a text, or each term where `terms` are read, is left out while training, anew
     /// in every epoch, 0 up to but not including 1. Weights of the terms that are left are divided by what it leaves.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -42,6 +46,10 @@ pub struct LabelledTextConfig {
     /// Reads a text as a bag of weighted terms, one vector in all: `terms = { grams = 2 }`. Left out: as a row of tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms: Option<TermsConfig>,
+    /// Tokens that are hidden, for the task `masked-language-model`: labels are used for nothing but the division, and
+    /// texts need have none. Left out: the label of each text is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
 }
 
 /// How texts are cut into tokens: `tokenizer = { words = 20000 }`, `tokenizer = "bytes"`,
@@ -84,9 +92,11 @@ impl Default for LabelledTextConfig {
             test: Share::Fraction(0.2),
             validation: Share::Fraction(0.1),
             split_seed: 0,
+            train: None,
             token_dropout: 0.0,
             embedding: EmbeddingConfig::default(),
             terms: None,
+            masking: None,
         }
     }
 }
@@ -117,6 +127,7 @@ impl Component for LabelledTextConfig {
         }
         self.test.check("test")?;
         self.validation.check("validation")?;
+        self.train.unwrap_or(Share::Count(1)).check("train.fraction")?;
         if !(0.0..1.0).contains(&self.token_dropout) {
             let problem = format!("a probability of {}", self.token_dropout);
             return Err(ConfigError::value("token_dropout", problem, "0 up to but not including 1"));
@@ -126,6 +137,16 @@ impl Component for LabelledTextConfig {
             if self.embedding != EmbeddingConfig::default() {
                 let problem = "terms have no embedding of tokens";
                 return Err(ConfigError::value("embedding", problem, "nothing here, or no `terms`"));
+            }
+        }
+        if let Some(masking) = &self.masking {
+            masking.check().map_err(|error| error.under("masking"))?;
+            let problem = "tokens are hidden, each in its place among the others";
+            if self.terms.is_some() {
+                return Err(ConfigError::value("terms", problem, "nothing beside data.masking"));
+            }
+            if self.token_dropout > 0.0 {
+                return Err(ConfigError::value("token_dropout", problem, "0 beside data.masking"));
             }
         }
         Ok(())
@@ -169,10 +190,20 @@ mod tests {
         assert!(message("terms = { grams = 0 }").contains("`terms.grams`"));
         assert!(message("terms = { most = 0 }").contains("`terms.most`"));
         assert!(message("terms = { width = 0 }").contains("`terms.width`"));
+        assert!(message("terms = { rarity_power = -1.0 }").contains("`terms.rarity_power`"));
+        assert!(message("terms = { rarity_power = inf }").contains("`terms.rarity_power`"));
         assert!(message("terms = {}\nembedding = { scale = 2.0 }").contains("`embedding`"));
         assert!(message("validation = { fraction = -0.1 }").contains("`validation`"));
         assert!(message("source = { table = { path = 'a.csv', text = 'a', label = 'a' } }").contains("`a`"));
         assert!(message("source = { table = { path = 'a.csv', txt = 'a' } }").contains("`text`"));
+        assert!(
+            message("source = { table = { path = 'a.csv', text = 'a', separator = ';' } }")
+                .contains("`label`")
+        );
+        assert!(message("train = { fraction = 1.0 }").contains("`train.fraction`"));
+        assert!(message("masking = { share = 0.0 }").contains("`masking.share`"));
+        assert!(message("masking = {}\nterms = {}").contains("`terms`"));
+        assert!(message("masking = {}\ntoken_dropout = 0.1").contains("`token_dropout`"));
         assert!(message("lenght = 3").contains("did you mean `length`?"));
     }
 }

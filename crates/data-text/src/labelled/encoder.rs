@@ -37,6 +37,9 @@ struct Prepared {
     /// Whether a text may have several of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     several: bool,
+    /// The token that stands for a hidden one, where tokens are hidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mask: Option<u32>,
     /// The terms that are known, where texts are read as such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     terms: Option<serde_json::Value>,
@@ -50,6 +53,7 @@ pub struct LabelledTextEncoder {
     length: usize,
     embedding: EmbeddingConfig,
     target: Target,
+    mask: Option<u32>,
     terms: Option<Terms>,
     term_width: Option<usize>,
 }
@@ -62,6 +66,7 @@ impl LabelledTextEncoder {
             length: config.length,
             embedding: config.embedding.clone(),
             target,
+            mask: None,
             terms: None,
             term_width: config.terms.as_ref().and_then(|terms| terms.width),
         }
@@ -70,6 +75,17 @@ impl LabelledTextEncoder {
     /// The same for a network that knows at least so many tokens.
     pub(super) fn with_vocabulary(self, least: usize) -> Self {
         Self { vocabulary: self.vocabulary.max(least), ..self }
+    }
+
+    /// The same for texts of which tokens are hidden behind the token `mask`: these are told, and no label.
+    pub(super) fn with_mask(self, mask: u32) -> Self {
+        let vocabulary = self.vocabulary.max(mask as usize + 1);
+        Self { vocabulary, mask: Some(mask), target: Target::MaskedTokens { vocabulary }, ..self }
+    }
+
+    /// The token that stands for a hidden one, and how many tokens there are to draw another from.
+    pub(super) fn hiding(&self) -> (u32, u32) {
+        (self.mask.unwrap_or_default(), self.tokenizer.vocabulary() as u32)
     }
 
     /// The same, which learns the terms of `texts` where the config asks for terms.
@@ -102,6 +118,10 @@ impl LabelledTextEncoder {
         let target = if kept.several { Target::Labels { names } } else { Target::Classes { names } };
         let terms = kept.terms.as_ref().map(Terms::restore).transpose().map_err(damaged)?;
         let encoder = Self::new(tokenizer, target, &config).with_vocabulary(kept.vocabulary.unwrap_or(0));
+        let encoder = match kept.mask {
+            Some(mask) => encoder.with_mask(mask),
+            None => encoder,
+        };
         Ok(Self { terms, ..encoder })
     }
 
@@ -180,16 +200,16 @@ impl Encoder for LabelledTextEncoder {
     }
 
     fn preparation(&self) -> Result<Preparation> {
-        let (names, several) = match &self.target {
-            Target::Classes { names } => (names, false),
-            Target::Labels { names } => (names, true),
-            _ => return Err(Error::Failed("labelled texts have classes".to_owned())),
+        let (classes, several) = match &self.target {
+            Target::Classes { names } => (names.clone(), false),
+            Target::Labels { names } => (names.clone(), true),
+            _ => (Vec::new(), false),
         };
         let tokenizer = self.tokenizer.to_json()?;
         let vocabulary = Some(self.vocabulary);
         let terms = self.terms.as_ref().map(Terms::kept).transpose()?;
-        let (length, classes) = (self.length, names.clone());
-        let kept = Prepared { tokenizer, vocabulary, length, classes, several, terms };
+        let (length, mask) = (self.length, self.mask);
+        let kept = Prepared { tokenizer, vocabulary, length, classes, several, mask, terms };
         serde_json::to_value(kept)
             .map_err(|error| Error::Failed(format!("the preparation of labelled texts: {error}")))
     }
@@ -245,5 +265,9 @@ mod tests {
         assert_eq!(restored.tokens("abcd").unwrap(), Sentence { tokens: vec![97, 98, 99], cut: 1 });
         assert_eq!(restored.tokens("").unwrap(), Sentence { tokens: vec![0], cut: 0 });
         assert!(LabelledTextEncoder::restore(&serde_json::json!({ "size": 3 }), &config).is_err());
+        let hiding = encoder.with_mask(300);
+        assert_eq!(hiding.target(), &Target::MaskedTokens { vocabulary: 301 });
+        let restored = LabelledTextEncoder::restore(&hiding.preparation().unwrap(), &config).unwrap();
+        assert_eq!((restored.target(), restored.hiding()), (hiding.target(), (300, 256)));
     }
 }

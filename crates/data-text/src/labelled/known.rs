@@ -30,7 +30,7 @@ fn only_file(name: &str, places: &Places) -> Result<PathBuf> {
 /// A set of two tables, its training and its test part.
 pub(super) fn two_tables(name: &str, places: &Places) -> Result<Found> {
     // Two lines behind the names tell the kinds of the columns.
-    let read = |path: &Path| table(path, "Text", "Category", 2);
+    let read = |path: &Path| table(path, "Text", Some("Category"), 2);
     match &files(name, places)?[..] {
         [train, test] => Ok(Found::one_label_each(read(train)?, Some(read(test)?))),
         _ => Err(Error::Failed(format!("set `{name}` has no two parts"))),

@@ -19,16 +19,16 @@ impl LabelledTextConfig {
             let expected = "{ records = {} }, or no source";
             return Err(ConfigError::value("source", "the records say what the texts are", expected).into());
         }
-        for (name, is_usual) in [
-            ("test", self.test == usual.test),
-            ("validation", self.validation == usual.validation),
-            ("split_seed", self.split_seed == usual.split_seed),
+        for (name, is_usual, instead) in [
+            ("test", self.test == usual.test, "data.split divides examples"),
+            ("validation", self.validation == usual.validation, "data.split divides examples"),
+            ("split_seed", self.split_seed == usual.split_seed, "data.split divides examples"),
+            ("train", self.train.is_none(), "data.split divides examples"),
+            ("masking", self.masking.is_none(), "the label of the whole example is told"),
         ] {
             if !is_usual {
-                let problem = "a text of several modalities is not divided by itself";
-                return Err(
-                    ConfigError::value(name, problem, "nothing here; data.split divides examples").into()
-                );
+                let problem = "a text of several modalities is a part of an example";
+                return Err(ConfigError::value(name, problem, format!("nothing here; {instead}")).into());
             }
         }
         match records.columns.len() {
@@ -194,6 +194,8 @@ mod tests {
             Ok(_) => String::new(),
         };
         assert!(message(LabelledTextConfig { split_seed: 3, ..config() }).contains("`split_seed`"));
+        let masking = Some(crate::Masking::default());
+        assert!(message(LabelledTextConfig { masking, ..config() }).contains("`masking`"));
         let source = LabelledSource::ReutersR8;
         assert!(message(LabelledTextConfig { source, ..config() }).contains("`source`"));
         let two = Records::new(vec!["a".to_owned(), "b".to_owned()], []).unwrap();

@@ -5,14 +5,15 @@ use ansatz_core::{
     Variation,
 };
 use ansatz_data::records::{names_of, places_of};
-use ansatz_data::{Division, LabelSets, Labels, Purpose, stream};
+use ansatz_data::{Division, LabelSets, Labels, Purpose, hiding, stream};
 use rand::RngExt;
 
 use super::source::{Found, labels_of, text_of};
 use super::{LabelledTextConfig, LabelledTextEncoder};
+use crate::masking::{Masking, asked, mask_of};
 use crate::token_rows::{TokenRows, TokenRowsWriter};
 
-/// A part of the texts, and what each is labelled with.
+/// A part of the texts, and what each is labelled with; nothing where tokens are hidden.
 struct Texts {
     records: Records,
     tokens: TokenRows,
@@ -26,18 +27,21 @@ pub struct OpenLabelledText {
     parts: [Texts; 3],
     notes: Vec<String>,
     token_dropout: f64,
+    masking: Option<Masking>,
 }
 
 impl OpenLabelledText {
     /// Reads the source, divides it, and learns the vocabulary from the training part.
     ///
     /// # Errors
-    /// When the source is not there, has one class alone, or the test part has a class that training has not.
+    /// When the source is not there, has one class alone where classes are told, or the test part has a class that
+    /// training has not.
     pub fn open(config: &LabelledTextConfig, places: &Places) -> Result<Self> {
-        let Found { train, test, separator } = config.source.read(places)?;
+        let labelled = config.masking.is_none();
+        let Found { train, test, separator } = config.source.read(places, labelled)?;
         let separator = separator.as_deref();
         let names = names_of(&train, |row| labels_of(row, separator))?;
-        if names.len() < 2 {
+        if labelled && names.len() < 2 {
             let problem = format!("all {} texts are of one class", train.rows.len());
             let expected = "two classes at least";
             return Err(Error::input("the source of labelled texts", problem, expected, "give more texts"));
@@ -49,27 +53,30 @@ impl OpenLabelledText {
             };
             texts.rows.iter().map(set).collect::<Result<Vec<_>>>()
         };
-        let divide = |texts: &Records, share| {
-            let strata = LabelSets::new(names.len(), sets(texts)?).strata();
-            let Division { kept, held_out } = Division::stratified(&strata, share, config.split_seed)?;
+        let divide = |texts: &Records, share, kept| {
+            let (strata, seed) = (LabelSets::new(names.len(), sets(texts)?).strata(), config.split_seed);
+            let Division { kept, held_out } =
+                Division::stratified(&strata, share, seed)?.keeping(kept, &strata, seed)?;
             Ok::<_, Error>((texts.at(kept), texts.at(held_out)))
         };
         let (rest, test) = match test {
             Some(test) => (train, test),
-            None => divide(&train, config.test)?,
+            None => divide(&train, config.test, None)?,
         };
-        let (train, validation) = divide(&rest, config.validation)?;
+        let (train, validation) = divide(&rest, config.validation, config.train)?;
         let text = |row: Result<Record>| Ok(text_of(&row?).to_owned());
         let (tokenizer, vocabulary) = config.tokenizer.fit(train.rows.iter().map(text))?;
         let target = match separator {
             Some(_) => Target::Labels { names: names.clone() },
             None => Target::Classes { names: names.clone() },
         };
+        let mask = mask_of(&tokenizer);
         let encoder = LabelledTextEncoder::new(tokenizer, target, config).with_vocabulary(vocabulary);
+        let encoder = if labelled { encoder } else { encoder.with_mask(mask) };
         let (mut cut, mut empty) = (0, 0);
         let total = [&train, &validation, &test].into_iter().map(|part| part.rows.len()).sum::<usize>();
         let mut part = |records: Records| -> Result<Texts> {
-            let sets = sets(&records)?;
+            let sets = if labelled { sets(&records)? } else { Vec::new() };
             let labels = match separator {
                 Some(_) => Labels::Sets(LabelSets::new(names.len(), sets)),
                 None => Labels::Classes(sets.into_iter().flatten().collect()),
@@ -98,7 +105,8 @@ impl OpenLabelledText {
         if empty > 0 {
             notes.push(format!("{empty} of {total} texts are empty."));
         }
-        Ok(Self { encoder, parts, notes, token_dropout: config.token_dropout })
+        let (token_dropout, masking) = (config.token_dropout, config.masking.clone());
+        Ok(Self { encoder, parts, notes, token_dropout, masking })
     }
 
     fn part(&self, part: Part) -> &Texts {
@@ -138,9 +146,19 @@ impl OpenData for OpenLabelledText {
     fn batch(&self, part: Part, indices: &[usize], variation: Option<Variation>) -> Result<Batch> {
         let Texts { tokens, labels, .. } = self.part(part);
         let text = |&index: &usize| Ok((index, tokens.get(index)?.unwrap_or_default()));
-        let texts = indices.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let mut texts = indices.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let targets = match &self.masking {
+            None => labels.targets(indices),
+            Some(masking) => {
+                let (mask, vocabulary) = self.encoder.hiding();
+                let hide = |(index, tokens): &mut (usize, Vec<u32>)| {
+                    masking.apply(tokens, mask, vocabulary, &mut hiding(variation, *index))
+                };
+                asked(&texts.iter_mut().map(hide).collect::<Vec<_>>())
+            }
+        };
         let inputs = self.encoder.read(&texts, None, self.token_dropout, variation);
-        Ok(Batch { examples: indices.len(), inputs, targets: labels.targets(indices) })
+        Ok(Batch { examples: indices.len(), inputs, targets })
     }
 
     fn lengths(&self, part: Part) -> Option<Vec<usize>> {
@@ -150,7 +168,7 @@ impl OpenData for OpenLabelledText {
 
     fn targets(&self, part: Part) -> Option<Targets> {
         let Texts { tokens, labels, .. } = self.part(part);
-        Some(labels.targets(&(0..tokens.len()).collect::<Vec<_>>()))
+        self.masking.is_none().then(|| labels.targets(&(0..tokens.len()).collect::<Vec<_>>()))
     }
 
     fn exhibit(&self, part: Part, index: usize) -> Result<Exhibit> {
@@ -166,6 +184,7 @@ impl OpenData for OpenLabelledText {
 mod tests {
     use super::super::{LabelledSource, LabelledTable};
     use super::*;
+    use ansatz_data::Share;
 
     fn open(rows: &str, test: Option<&str>) -> Result<OpenLabelledText> {
         open_parted(rows, test, None)
@@ -182,7 +201,7 @@ mod tests {
             path: write("train.csv", rows),
             test: test.map(|rows| write("test.csv", rows)),
             text: "text".to_owned(),
-            label: "label".to_owned(),
+            label: Some("label".to_owned()),
             separator: separator.map(str::to_owned),
         });
         let config = LabelledTextConfig { source, length: 4, ..LabelledTextConfig::default() };
@@ -249,6 +268,85 @@ mod tests {
     }
 
     #[test]
+    fn hidden_tokens_are_asked_in_the_parts_of_the_classes_with_labels_or_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, rows: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, rows).unwrap();
+            path
+        };
+        let places = Places { data: folder.path().to_owned() };
+        let open = |path: &std::path::Path, label: Option<&str>, masking| {
+            let (path, label) = (path.to_owned(), label.map(str::to_owned));
+            let table = LabelledTable { path, test: None, text: "text".to_owned(), label, separator: None };
+            let source = LabelledSource::Table(table);
+            OpenLabelledText::open(&LabelledTextConfig { source, masking, ..Default::default() }, &places)
+        };
+        let row = |index: usize| format!("{},word {index} comes again\n", ["no", "yes"][index % 2]);
+        let rows: String = (0..40).map(row).collect();
+        let path = write("labelled.csv", &format!("label,text\n{rows}"));
+        let plain = open(&path, Some("label"), None).unwrap();
+        let masking = Masking { share: 0.5, masked: 1.0, random: 0.0 };
+        let data = open(&path, Some("label"), Some(masking.clone())).unwrap();
+        // `word`, `comes`, `again`, what is unknown, and behind them the mask.
+        assert_eq!(data.encoder().target(), &Target::MaskedTokens { vocabulary: 5 });
+        assert!(data.targets(Part::Train).is_none());
+        for part in [Part::Train, Part::Validation, Part::Test] {
+            let indices: Vec<usize> = (0..data.examples(part)).collect();
+            let was = plain.batch(part, &indices, None).unwrap().inputs.remove(0).1;
+            let (batch, again) = (data.batch(part, &indices, None), data.batch(part, &indices, None));
+            let (batch, again) = (batch.unwrap(), again.unwrap());
+            assert_eq!((&batch.inputs, &batch.targets), (&again.inputs, &again.targets));
+            let Targets::Tokens(asked) = &batch.targets else { unreachable!() };
+            // Two of the four tokens of each text.
+            assert_eq!(asked.iter().flatten().count(), 2 * indices.len());
+            for ((now, was), asked) in batch.inputs[0].1.iter::<i64>().zip(was.iter::<i64>()).zip(asked) {
+                match asked {
+                    Some(token) => assert_eq!((now, i64::from(*token)), (4, was)),
+                    None => assert_eq!(now, was),
+                }
+            }
+        }
+        let epoch =
+            |epoch| data.batch(Part::Train, &[0, 1, 2], Some(Variation { seed: 1, epoch })).unwrap().inputs;
+        assert_eq!(epoch(3), epoch(3));
+        assert_ne!(epoch(3), epoch(4));
+        // Nobody need have labelled anything.
+        let bare = write("bare.csv", "text\nhere are words\nand more words\nthe last words\n");
+        assert_eq!(open(&bare, None, Some(masking.clone())).unwrap().examples(Part::Train), 2);
+        let said = open(&bare, None, None).err().expect("no label").to_string();
+        assert!(said.contains("`data.source.table.label`"), "{said}");
+        let partly = write("partly.csv", "label,text\nno,some words\n,more words\n,other words\n");
+        assert_eq!(open(&partly, Some("label"), Some(masking)).unwrap().examples(Part::Train), 2);
+    }
+
+    #[test]
+    fn few_examples_are_learned_from_in_proportion_and_the_other_parts_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, format!("label,text\n{}", rows(100))).unwrap();
+        let open = |train| {
+            let (path, text, label) = (path.clone(), "text".to_owned(), Some("label".to_owned()));
+            let source =
+                LabelledSource::Table(LabelledTable { path, test: None, text, label, separator: None });
+            let config = LabelledTextConfig { source, train, ..LabelledTextConfig::default() };
+            OpenLabelledText::open(&config, &Places { data: folder.path().to_owned() }).unwrap()
+        };
+        let (all, few) = (open(None), open(Some(Share::Count(10))));
+        assert_eq!(few.examples(Part::Train), 10);
+        let Some(Targets::Classes(classes)) = few.targets(Part::Train) else { unreachable!() };
+        assert_eq!(classes.iter().sum::<usize>(), 5);
+        for part in [Part::Validation, Part::Test] {
+            assert_eq!(few.examples(part), all.examples(part));
+            let text = |data: &OpenLabelledText, index| match data.exhibit(part, index) {
+                Ok(Exhibit::Text(text)) => text,
+                _ => unreachable!(),
+            };
+            assert!((0..all.examples(part)).all(|index| text(&few, index) == text(&all, index)));
+        }
+    }
+
+    #[test]
     fn terms_are_learned_from_training_alone_and_left_out_anew_in_each_epoch() {
         let rows: String =
             (0..40).map(|index| format!("{},good old word\n", ["no", "yes"][index % 2])).collect();
@@ -259,7 +357,7 @@ mod tests {
             path,
             test: None,
             text: "text".to_owned(),
-            label: "label".to_owned(),
+            label: Some("label".to_owned()),
             separator: None,
         };
         let config = LabelledTextConfig {

@@ -62,8 +62,9 @@ pub struct LabelledTable {
     pub test: Option<PathBuf>,
     /// The column of texts.
     pub text: String,
-    /// The column of labels.
-    pub label: String,
+    /// The column of labels. Left out: the texts have none, for `data.masking` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// What parts the labels there, where a text may have several, or, in an empty cell, none. Left out: each text has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
@@ -120,9 +121,13 @@ impl Found {
 impl LabelledSource {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match self {
-            Self::Table(LabelledTable { text, label, .. }) if text == label => {
+            Self::Table(LabelledTable { text, label: Some(label), .. }) if text == label => {
                 let problem = format!("`{label}` is the column of texts");
                 Err(ConfigError::value("source.table.label", problem, "another column"))
+            }
+            Self::Table(LabelledTable { separator: Some(_), label: None, .. }) => {
+                let expected = "a column of labels, or no separator of them";
+                Err(ConfigError::value("source.table.label", "none is named", expected))
             }
             Self::Table(LabelledTable { separator: Some(separator), .. }) => {
                 check_separator(separator).map_err(|error| error.under("source.table"))
@@ -131,11 +136,11 @@ impl LabelledSource {
         }
     }
 
-    /// All texts.
+    /// All texts; each has a label where they are `labelled`, and may have none elsewhere.
     ///
     /// # Errors
     /// When a file cannot be read, lacks a column, or a row is not what it should be.
-    pub(crate) fn read(&self, places: &Places) -> Result<Found> {
+    pub(crate) fn read(&self, places: &Places, labelled: bool) -> Result<Found> {
         match self {
             Self::ReutersR8 => known::two_tables("reuters-r8", places),
             Self::ReutersR52 => known::two_tables("reuters-r52", places),
@@ -145,15 +150,22 @@ impl LabelledSource {
             Self::Folder(LabelledFolder { path }) => {
                 let (train, test) = (path.join("train"), path.join("test"));
                 if train.is_dir() && test.is_dir() {
-                    return Ok(Found::one_label_each(folder(&train)?, Some(folder(&test)?)));
+                    let test = folder(&test, labelled)?;
+                    return Ok(Found::one_label_each(folder(&train, labelled)?, Some(test)));
                 }
-                Ok(Found::one_label_each(folder(path)?, None))
+                Ok(Found::one_label_each(folder(path, labelled)?, None))
             }
             Self::Table(config) => {
+                if labelled && config.label.is_none() {
+                    let expected = "a column of labels, or data.masking, which needs none";
+                    return Err(
+                        ConfigError::value("data.source.table.label", "none is named", expected).into()
+                    );
+                }
                 let read = |path: &Path| -> Result<Records> {
-                    let texts = table(path, &config.text, &config.label, 0)?;
+                    let texts = table(path, &config.text, config.label.as_deref(), 0)?;
                     // Where a text may have several labels, it may also have none.
-                    if config.separator.is_none() {
+                    if labelled && config.separator.is_none() {
                         texts.rows.iter().try_for_each(|row| must_have_label(&row?))?;
                     }
                     Ok(texts)
@@ -184,10 +196,17 @@ pub(crate) fn classes_of(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(classes)
 }
 
-fn folder(path: &Path) -> Result<Records> {
+/// The texts of a folder per class; where they need no label, of `path` itself if there are no such folders.
+fn folder(path: &Path, labelled: bool) -> Result<Records> {
     let mut texts = RowsWriter::default();
-    for class in classes_of(path)? {
-        let label = class.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut folders: Vec<(String, PathBuf)> = classes_of(path)?
+        .into_iter()
+        .map(|class| (class.file_name().unwrap_or_default().to_string_lossy().into_owned(), class))
+        .collect();
+    if folders.is_empty() && !labelled {
+        folders.push((String::new(), path.to_owned()));
+    }
+    for (label, class) in folders {
         for file in text_files(&class)? {
             let bytes = std::fs::read(&file).map_err(Error::file(&file, "read"))?;
             // What is no UTF-8 is read all the same: mails of an older time are not.
@@ -204,8 +223,9 @@ fn folder(path: &Path) -> Result<Records> {
 }
 
 /// The rows of a table, without the first `skipped`.
-pub(super) fn table(path: &Path, text: &str, label: &str, skipped: usize) -> Result<Records> {
-    read_records_behind(path, skipped)?.select(&[text, label].map(str::to_owned))
+pub(super) fn table(path: &Path, text: &str, label: Option<&str>, skipped: usize) -> Result<Records> {
+    let columns: Vec<String> = std::iter::once(text).chain(label).map(str::to_owned).collect();
+    read_records_behind(path, skipped)?.select(&columns)
 }
 
 fn must_have_label(record: &Record) -> Result<()> {
@@ -237,10 +257,10 @@ pub(super) mod tests {
             path,
             test: None,
             text: "body".to_owned(),
-            label: "topic".to_owned(),
+            label: Some("topic".to_owned()),
             separator: None,
         };
-        let found = LabelledSource::Table(source).read(&Places { data: folder.path().to_owned() })?;
+        let found = LabelledSource::Table(source).read(&Places { data: folder.path().to_owned() }, true)?;
         found.train.rows.iter().map(|row| Ok(pair(&row?))).collect()
     }
 
@@ -265,7 +285,7 @@ pub(super) mod tests {
     fn a_set_that_is_not_there_says_how_to_get_it() {
         let folder = tempfile::tempdir().unwrap();
         let places = Places { data: folder.path().to_owned() };
-        let said = LabelledSource::ReutersR8.read(&places).err().expect("nothing is there").to_string();
+        let said = LabelledSource::ReutersR8.read(&places, true).err().expect("nothing is there").to_string();
         assert!(said.contains("ansatz data get reuters-r8"), "{said}");
     }
 
@@ -279,11 +299,14 @@ pub(super) mod tests {
         }
         let source = LabelledSource::Folder(LabelledFolder { path: folder.path().to_owned() });
         let places = Places { data: folder.path().to_owned() };
-        let texts = source.read(&places).unwrap().train;
+        let texts = source.read(&places, true).unwrap().train;
         let found: Vec<_> = texts.rows.iter().map(|row| pair(&row.unwrap())).collect();
         assert_eq!(found, [["ham", "hello"], ["spam", "win \u{fffd}"], ["spam", ""]]);
         assert!(texts.rows.get(0).unwrap().place.to_string().ends_with("1.txt"));
         let empty = LabelledSource::Folder(LabelledFolder { path: folder.path().join("ham") });
-        assert!(empty.read(&places).err().expect("no classes").to_string().contains("no folders"));
+        assert!(empty.read(&places, true).err().expect("no classes").to_string().contains("no folders"));
+        // Texts that need no label may lie in the folder itself.
+        let texts = empty.read(&places, false).unwrap().train;
+        assert_eq!(pair(&texts.rows.get(0).unwrap()), ["", "hello"]);
     }
 }

@@ -18,14 +18,14 @@ type Term = (u32, f32);
 /// smoothed by one)
 ///
 /// ```text
-/// w = (1 + ln c) (1 + ln((1 + n) / (1 + d)))
+/// w = (1 + ln c) (1 + ln((1 + n) / (1 + d)))ᵖ
 /// ```
 ///
-/// and the weights of a text are divided by the root of the sum of their squares.
+/// with p = 1, or the power that a config asks for, and the weights of a text are divided by the root of the sum of their squares.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Terms {
     numbers: HashMap<Box<[u32]>, u32>,
-    /// 1 + ln((1 + n) / (1 + d)) of each.
+    /// (1 + ln((1 + n) / (1 + d)))ᵖ of each.
     rarity: Vec<f64>,
     grams: usize,
     kept: Kept,
@@ -39,6 +39,13 @@ struct Kept {
     texts: usize,
     /// The tokens of each term, and the training texts that hold it.
     terms: Vec<(Vec<u32>, usize)>,
+    /// p, see [`Terms`]. Runs of before it could be chosen have none.
+    #[serde(default = "published_power")]
+    rarity_power: f64,
+}
+
+fn published_power() -> f64 {
+    TermsConfig::default().rarity_power
 }
 
 impl Terms {
@@ -68,7 +75,7 @@ impl Terms {
         }
         terms.sort_by(|(term, count), (other, others)| others.cmp(count).then_with(|| term.cmp(other)));
         terms.truncate(config.most);
-        Ok(Self::new(Kept { texts: read, terms }))
+        Ok(Self::new(Kept { texts: read, terms, rarity_power: config.rarity_power }))
     }
 
     /// From what [`Terms::kept`] gave.
@@ -85,7 +92,9 @@ impl Terms {
 
     fn new(kept: Kept) -> Self {
         let numbered = kept.terms.iter().zip(0..);
-        let rarity = |texts: usize| 1.0 + ((1.0 + kept.texts as f64) / (1.0 + texts as f64)).ln();
+        let rarity = |texts: usize| {
+            (1.0 + ((1.0 + kept.texts as f64) / (1.0 + texts as f64)).ln()).powf(kept.rarity_power)
+        };
         Self {
             numbers: numbered.map(|((tokens, _), number)| (tokens.as_slice().into(), number)).collect(),
             rarity: kept.terms.iter().map(|(_, texts)| rarity(*texts)).collect(),
@@ -157,7 +166,8 @@ mod tests {
     use super::*;
 
     fn learn(grams: usize, least: usize, most: usize, texts: &[&[u32]]) -> Terms {
-        Terms::learn(&TermsConfig { grams, least, most, width: None }, given(texts)).unwrap()
+        let config = TermsConfig { grams, least, most, ..TermsConfig::default() };
+        Terms::learn(&config, given(texts)).unwrap()
     }
 
     fn given(texts: &[&[u32]]) -> impl Iterator<Item = Result<Vec<u32>>> {
@@ -190,9 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn rarity_weighs_in_its_power() {
+        let texts: [&[u32]; 3] = [&[5, 6], &[5, 6], &[7, 5]];
+        let config = TermsConfig { grams: 1, least: 1, rarity_power: 2.0, ..TermsConfig::default() };
+        let terms = Terms::learn(&config, given(&texts)).unwrap();
+        let six = (1.0 + (4f64 / 3.0).ln()).powi(2);
+        let norm = six.hypot(1.0);
+        assert_eq!(terms.weigh(&[5, 6]), [(0, (1.0 / norm) as f32), (1, (six / norm) as f32)]);
+        let common = TermsConfig { rarity_power: 0.0, ..config };
+        let [one, other] = Terms::learn(&common, given(&texts)).unwrap().weigh(&[5, 6])[..] else { panic!() };
+        assert_eq!(one.1, other.1);
+    }
+
+    #[test]
     fn kept_terms_are_those_that_were_learned() {
         let terms = learn(2, 1, 9, &[&[1, 2], &[2, 3]]);
         assert_eq!(Terms::restore(&terms.kept().unwrap()).unwrap(), terms);
+        let before = serde_json::json!({ "texts": 2, "terms": [[[2], 2]] });
+        assert_eq!(Terms::restore(&before).unwrap().kept.rarity_power, 1.0);
         assert!(Terms::restore(&serde_json::json!({ "texts": 1, "terms": [[[], 1]] })).is_err());
         assert!(Terms::restore(&serde_json::json!([1])).is_err());
     }
