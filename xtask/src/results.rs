@@ -74,8 +74,8 @@ const STUDENTS: &str = "\n## Students\n\n\
     A small network alone, and taught by a larger one with the same seed. **Bold** is better than alone.\n\n";
 
 const STARTED: &str = "\n## Started from what is hidden\n\n\
-    A network trained from nothing, and the same one started from a run that learned to tell hidden patches of the same \
-    training part\nwithout its labels. **Bold** is better than from nothing. Seconds: of that run, and behind it.\n\n";
+    A network trained from nothing, and the same one started from a run that learned to tell hidden patches or words of \
+    the same\ntraining part without its labels. **Bold** is better than from nothing. Seconds: of that run, and behind it.\n\n";
 
 #[cfg(test)]
 mod tests {

@@ -45,12 +45,23 @@ impl Runs<'_> {
         teaching: &str,
     ) -> Result<Option<Value>, Error> {
         let set = format!("train.teacher={{run=\"{}\",{teaching}}}", teacher.display());
-        self.changed(config, seed, "taught", &set)
+        self.changed(config, seed, "taught", &[set])
     }
 
-    /// Summary of the same, started from the run in `from`.
-    pub(super) fn started(&self, config: &Path, seed: u32, from: &Path) -> Result<Option<Value>, Error> {
-        self.changed(config, seed, "started", &format!("init.from={}", from.display()))
+    /// Summary of the same, started from the run in `from`, with its tokenizer where `tokens` are to be the same.
+    pub(super) fn started(
+        &self,
+        config: &Path,
+        seed: u32,
+        from: &Path,
+        tokens: bool,
+    ) -> Result<Option<Value>, Error> {
+        let from = from.display();
+        let mut set = vec![format!("init.from={from}")];
+        if tokens {
+            set.push(format!("data.tokenizer={{run=\"{from}\"}}"));
+        }
+        self.changed(config, seed, "started", &set)
     }
 
     /// Of each seed the summaries of the run of `other`, of the run of `config`, and of what `make` does with the folder of
@@ -68,12 +79,11 @@ impl Runs<'_> {
         })
     }
 
-    /// Summary of the run of `config` with `seed` and one setting changed, which `how` names.
-    fn changed(&self, config: &Path, seed: u32, how: &str, set: &str) -> Result<Option<Value>, Error> {
+    /// Summary of the run of `config` with `seed` and settings changed, which `how` names.
+    fn changed(&self, config: &Path, seed: u32, how: &str, set: &[String]) -> Result<Option<Value>, Error> {
         let folder = folder(&format!("{}-{how}-{seed}", name(config)));
-        self.made(&folder, "summary.json", self.wants(config), || {
-            train(config, seed, &folder, &["--set", set])
-        })
+        let set: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
+        self.made(&folder, "summary.json", self.wants(config), || train(config, seed, &folder, &set))
     }
 
     /// Folder and report of what `recipe` makes of the run in `original`.

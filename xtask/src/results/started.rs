@@ -18,6 +18,9 @@ pub(super) struct Started {
     pub(super) config: PathBuf,
     /// What the run that it starts from was trained by, with the same seed.
     pub(super) from: PathBuf,
+    /// Whether texts are cut into the tokens of that run.
+    #[serde(default)]
+    tokens: bool,
     /// What the examples are that it learns from, in words.
     examples: String,
     /// The figure of the test part that counts.
@@ -31,8 +34,9 @@ pub(super) const HEAD: &str = "\
 impl Started {
     /// Writes its row, if there are runs for it.
     pub(super) fn write(&self, runs: &Runs, table: &mut String) -> Result<bool, Error> {
-        let found =
-            runs.beside(&self.config, &self.from, |seed, from| runs.started(&self.config, seed, from))?;
+        let found = runs.beside(&self.config, &self.from, |seed, from| {
+            runs.started(&self.config, seed, from, self.tokens)
+        })?;
         if found.is_empty() {
             return Ok(false);
         }
