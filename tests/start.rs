@@ -211,6 +211,42 @@ fn what_was_learned_of_hidden_tokens_serves_texts_with_classes() {
 }
 
 #[test]
+fn hidden_words_of_a_table_without_labels_serve_the_few_rows_of_another_that_have_one() {
+    let program = Program::new();
+    let rows = |count: usize, label: &dyn Fn(usize) -> String| -> String {
+        let seen = ["cat and the bird", "bird and the dog"];
+        (0..count).map(|index| format!("{},the {} sees it\n", label(index), seen[index % 2])).collect()
+    };
+    program.write("tales.csv", format!("label,text\n{}", rows(200, &|_| String::new())));
+    program.write("few.csv", format!("label,text\n{}", rows(60, &|index| (index % 2).to_string())));
+    let data = "kind = 'labelled-text'\nsource = { table = { path = 'tales.csv', text = 'text' } }\ntokenizer = { words = 50 }";
+    let masked = MASKED.replace("kind = 'text'\nsource = { files = ['tales.txt'] }", data);
+    program.write("masked.toml", &masked);
+    program.succeed(&["train", "masked.toml", "--out", "masked", "--quiet"]);
+    let test = program.read_json("masked/summary.json")["test"].clone();
+    // Of the seven words of each text one is asked.
+    assert_eq!((test["examples"].as_u64(), test["tokens"].as_f64()), (Some(40), Some(40.0)));
+    assert!(test["accuracy"].as_f64() > Some(0.6), "{test}");
+    program.write("new.txt", "the bird and the dog sees it");
+    let said = program.run(&["predict", "masked", "new.txt"]);
+    assert!(said.code == 2 && said.err.contains("hidden tokens"), "{}", said.err);
+
+    let few = LABELLED
+        .replace("'tales.csv'", "'few.csv'")
+        .replace("length = 48", "length = 32\ntrain = { count = 12 }");
+    program.write("labelled.toml", few);
+    let said = program.run(&["train", "labelled.toml", "--out", "labelled"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.err.contains("tensors were taken from masked; drawn anew: head.linear"), "{}", said.err);
+    assert_eq!(program.read_json("labelled/summary.json")["test"]["examples"], 12);
+    // Whoever wants classes must name them.
+    program
+        .write("none.toml", masked.replace("masking = {}", "").replace("masked-language-model", "classify"));
+    let said = program.run(&["train", "none.toml", "--out", "none", "--quiet"]);
+    assert!(said.code == 2 && said.err.contains("`data.source.table.label`"), "{}", said.err);
+}
+
+#[test]
 fn other_tokens_and_tasks_that_do_not_fit_are_named() {
     let program = Program::new();
     program.write("tales.txt", language(60));
