@@ -198,7 +198,7 @@ mod tests {
         assert!(message("source = { table = { path = 'a.csv', txt = 'a' } }").contains("`text`"));
         assert!(
             message("source = { table = { path = 'a.csv', text = 'a', separator = ';' } }")
-                .contains("`label`")
+                .contains("`source.table.label`")
         );
         assert!(message("train = { fraction = 1.0 }").contains("`train.fraction`"));
         assert!(message("masking = { share = 0.0 }").contains("`masking.share`"));
