@@ -113,11 +113,17 @@ fn names(target: &Target) -> Result<&[String]> {
             "at least one class",
             "check the source: are its folders or label column as the data model expects them?",
         )),
-        Target::Tokens { .. } | Target::MaskedTokens { .. } => Err(Error::input(
+        Target::Tokens { .. } => Err(Error::input(
             "the labels of the data",
             "they are tokens of a vocabulary",
             "named classes",
             "choose the task `language-model`, or data with classes",
+        )),
+        Target::MaskedTokens { .. } => Err(Error::input(
+            "the labels of the data",
+            "they are tokens that are hidden",
+            "named classes",
+            "leave data.masking out, or choose the task `masked-language-model`",
         )),
         Target::HiddenValues(_) => Err(Error::input(
             "the labels of the data",
@@ -234,6 +240,11 @@ mod tests {
         assert!(ClassifyConfig::default().scorer(&target).is_err());
         let names = vec!["a".to_owned()];
         assert!(ClassifyConfig::default().scorer(&Target::Classes { names }).is_ok());
+        let said =
+            |target: Target| ClassifyConfig::default().scorer(&target).err().expect("refused").to_string();
+        assert!(said(Target::Tokens { vocabulary: 3 }).contains("`language-model`"));
+        let hidden = said(Target::MaskedTokens { vocabulary: 3 });
+        assert!(hidden.contains("data.masking") && hidden.contains("`masked-language-model`"), "{hidden}");
     }
 
     #[test]
